@@ -1,1 +1,62 @@
-fn main() {}
+//! `cargo xtask`: the chores of the repository, as a program rather than a pile of scripts.
+//!
+//! `check` is the one command that decides whether a tree is good; everything it runs can be run alone.
+//! Not part of the product: nothing here is linked into the server.
+
+mod arrows;
+mod check;
+mod docs;
+mod peers;
+mod provision;
+mod step;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  check [--no-install]  run every check: format, lints, house rules, documentation, all tests
+  tidy                  the house rules and the arrows between crates alone (a second)
+  docs [--check]        write docs/commands.md from the command table, or compare it
+  peers [DIR]           unpack or find Valkey 9, Redis 8 and memcached; print the path of a `run` wrapper
+";
+
+/// The root of the repository, wherever the command was started.
+fn repository_root() -> PathBuf {
+    let xtask = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().map_or(xtask.clone(), PathBuf::from)
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let root = repository_root();
+    let outcome = match arguments.as_slice() {
+        ["check"] => check::run(&root, check::Install::Allowed),
+        ["check", "--no-install"] => check::run(&root, check::Install::Never),
+        ["tidy"] => tidy_and_arrows(&root),
+        ["docs"] => docs::write(&root),
+        ["docs", "--check"] => docs::check(&root),
+        ["peers"] => peers::run(None),
+        ["peers", directory] => peers::run(Some(PathBuf::from(directory))),
+        _ => Err(USAGE.to_owned()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{}", message.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn tidy_and_arrows(root: &std::path::Path) -> Result<(), String> {
+    let tidy = tidy::check(root);
+    let arrows = arrows::check(root);
+    match (tidy, arrows) {
+        (Err(one), Err(two)) => Err(format!("{one}\n{two}")),
+        (one, two) => one.and(two),
+    }
+}
