@@ -1,1 +1,22 @@
-//! The keyspace crate.
+//! The data: keys, values, deadlines and the locks around them. No I/O, no clock, no async.
+//!
+//! `table` finds `entry`s; a `stripe` is a lock with a table and what belongs to it; a `database` is 1024 stripes;
+//! the `locks` module holds the gate that separates single commands from whole-keyspace ones.
+
+pub mod database;
+pub mod entry;
+pub mod eviction;
+pub mod expiry;
+pub mod free;
+pub mod hash;
+pub mod journal;
+pub mod locks;
+pub mod memory;
+pub mod stripe;
+mod table;
+
+pub use database::{Database, Databases, STRIPES};
+pub use entry::{Blob, EntryRef, Kind, NewValue, Value};
+pub use hash::KeyHasher;
+pub use journal::{Change, Footprint, Journal, Removal};
+pub use stripe::{Contents, Deadline, Detached, Key, Locked, WatchFlag};

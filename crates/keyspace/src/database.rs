@@ -1,0 +1,270 @@
+//! A database: 1024 stripes, its expiry wheel, and what can be asked of all of it. `Databases` are the numbered ones.
+//!
+//! It is not where commands lock: that is dispatch's business; here is only how. Databases that were never written
+//! to cost a pointer.
+//!
+//! Invariants: (1) a key lies in stripe `stripe_of(hash)` of exactly one database; (2) stripes are locked in
+//! ascending (database, stripe) order; (3) a scan cursor is a hash: everything below it was visited.
+//!
+//! Thread safety: `Database` is Sync through its stripes' locks; `Databases` is changed only under the gate's
+//! exclusive side.
+
+use crate::entry::prefetch;
+use crate::expiry::Wheel;
+use crate::hash::{STRIPE_BITS, stripe_of};
+use crate::journal::Journal;
+use crate::stripe::{Locked, Stripe, tick_now};
+use crate::EntryRef;
+use parking_lot::Mutex;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Stripes per database.
+pub const STRIPES: usize = 1 << STRIPE_BITS;
+/// Bits of a scan cursor below the stripe's: hash order, cut so that a cursor stays below 2^62 and fits clients that
+/// parse it as a signed number.
+const CURSOR_BITS: u32 = 52;
+/// Expired entries removed under one hold of a stripe's lock: about 50 microseconds.
+const EXPIRE_PER_LOCK: usize = 256;
+/// A stamp idle for longer is kept at this age, so that 16 bits of seconds (18.2 hours) do not come round.
+const IDLE_MAX_SECONDS: u16 = 12 * 3600;
+
+/// The wheel of a database and the stripes it reported that were not emptied yet.
+pub struct Wheels(Mutex<Turning>);
+
+struct Turning {
+    wheel: Wheel,
+    due: Vec<u16>,
+    /// Where the walk that ages stamps has come to: stripe and position.
+    aging: (usize, u64),
+}
+
+impl Wheels {
+    pub(crate) fn arm(&self, stripe: usize, tick: u32) {
+        self.0.lock().wheel.arm(stripe, tick);
+    }
+}
+
+/// See the module's text.
+pub struct Database {
+    stripes: Box<[Stripe]>,
+    wheels: Wheels,
+}
+
+impl Database {
+    fn new(now_ms: i64) -> Database {
+        let turning = Turning { wheel: Wheel::new(STRIPES, tick_now(now_ms)), due: Vec::new(), aging: (0, 0) };
+        Database {
+            stripes: (0..STRIPES).map(|_| Stripe::new()).collect(),
+            wheels: Wheels(Mutex::new(turning)),
+        }
+    }
+
+    /// Locks a stripe, waiting at most `patience` (without one: as long as it takes).
+    #[inline(always)]
+    pub fn lock(&self, stripe: usize, patience: Option<Duration>) -> Option<Locked<'_>> {
+        self.stripes[stripe].lock(stripe, &self.wheels, patience)
+    }
+
+    /// Asks for the lines a lookup of `hash` will need; first `prefetch_bucket`, later `prefetch_entry`.
+    #[inline(always)]
+    pub fn prefetch_stripe(&self, hash: u64) {
+        prefetch(&self.stripes[stripe_of(hash)]);
+    }
+
+    #[inline(always)]
+    pub fn prefetch_bucket(&self, hash: u64) {
+        self.stripes[stripe_of(hash)].peek(|table| table.prefetch_bucket(hash));
+    }
+
+    #[inline(always)]
+    pub fn prefetch_entry(&self, hash: u64) {
+        self.stripes[stripe_of(hash)].peek(|table| table.prefetch_entry(hash));
+    }
+
+    /// Keys, those past their deadline but not yet removed included, as DBSIZE counts.
+    pub fn len(&self) -> usize {
+        self.stripes.iter().map(Stripe::len).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.stripes.iter().all(Stripe::is_empty)
+    }
+
+    /// Keys with a deadline.
+    pub fn expiring(&self) -> usize {
+        self.stripes.iter().map(Stripe::expiring).sum()
+    }
+
+    /// Keys of one stripe, without its lock.
+    pub fn stripe_len(&self, stripe: usize) -> usize {
+        self.stripes[stripe].len()
+    }
+
+    pub(crate) fn stripe_expiring(&self, stripe: usize) -> usize {
+        self.stripes[stripe].expiring()
+    }
+
+    /// Visits live entries in hash order from `cursor` on (0 = the start) until `count` were seen or `stripes_max`
+    /// stripes were looked into. Returns the cursor to go on from, 0 at the end.
+    ///
+    /// An entry that is there from the first call to the last is visited at least once, whatever grows or shrinks
+    /// in between, because the order never changes: it is that of the hashes.
+    pub fn scan(
+        &self, cursor: u64, count: usize, stripes_max: usize, journal: &Journal,
+        mut visit: impl FnMut(EntryRef<'_>),
+    ) -> u64 {
+        let mut seen = 0;
+        let mut looked_into = 0;
+        let mut from = cursor << (64 - STRIPE_BITS - CURSOR_BITS) << STRIPE_BITS;
+        let Some(first) = usize::try_from(cursor >> CURSOR_BITS).ok().filter(|&first| first < STRIPES) else {
+            return 0;
+        };
+        for stripe in first..STRIPES {
+            if self.stripes[stripe].is_empty() {
+                from = 0;
+                continue;
+            }
+            if seen >= count || looked_into >= stripes_max {
+                return (stripe as u64) << CURSOR_BITS | from >> (64 - CURSOR_BITS);
+            }
+            looked_into += 1;
+            let Some(locked) = self.lock(stripe, None) else { continue };
+            let mut position = Some(from);
+            while let (Some(at), true) = (position, seen < count) {
+                let left = count - seen;
+                position = locked.walk(at, left, journal, |entry| {
+                    seen += 1;
+                    visit(entry);
+                });
+            }
+            from = 0;
+            if let Some(at) = position {
+                return (stripe as u64) << CURSOR_BITS | at >> (64 - CURSOR_BITS);
+            }
+        }
+        0
+    }
+
+    /// A key chosen uniformly at random among all, those past their deadline included, handed to `visit`.
+    pub fn random_entry<R>(&self, journal: &mut Journal, visit: impl FnOnce(EntryRef<'_>) -> R) -> Option<R> {
+        let len = self.len();
+        let mut rank = if len == 0 { return None } else { journal.random() as usize % len };
+        for stripe in 0..STRIPES {
+            let in_stripe = self.stripes[stripe].len();
+            if rank < in_stripe {
+                let locked = self.lock(stripe, None)?;
+                // The stripe may have shrunk since it was counted.
+                let rank = rank.min(locked.len().saturating_sub(1));
+                return locked.nth(rank).map(visit);
+            }
+            rank -= in_stripe;
+        }
+        None
+    }
+
+    /// One turn of the active cycle: removes keys past their deadline, about `budget` of them at most. Returns
+    /// whether there are more. Another worker that turns at the same time is left to it.
+    pub fn expire(&self, mut budget: usize, journal: &mut Journal) -> bool {
+        let Some(mut turning) = self.wheels.0.try_lock() else { return false };
+        let Turning { wheel, due, .. } = &mut *turning;
+        wheel.advance(tick_now(journal.now_ms), due);
+        drop(turning);
+        while budget > 0 {
+            let Some(stripe) = self.wheels.0.lock().due.pop() else { return false };
+            let stripe = usize::from(stripe);
+            let mut more = true;
+            while more && budget > 0 {
+                let Some(mut locked) = self.lock(stripe, None) else { break };
+                let before = journal.expired_keys;
+                more = locked.expire(EXPIRE_PER_LOCK.min(budget), journal);
+                budget = budget.saturating_sub(((journal.expired_keys - before) as usize).max(1));
+            }
+            if more {
+                self.wheels.0.lock().due.push(stripe as u16);
+            }
+        }
+        true
+    }
+
+    /// Looks at the next `count` access stamps and clamps those about to come round; see [`IDLE_MAX_SECONDS`].
+    pub fn age(&self, count: usize, journal: &Journal) {
+        let Some(mut turning) = self.wheels.0.try_lock() else { return };
+        let (stripe, position) = turning.aging;
+        // The stripe's lock must not be taken under the wheel's.
+        turning.aging = ((stripe + 1) % STRIPES, 0);
+        drop(turning);
+        let next = self.lock(stripe, Some(Duration::ZERO));
+        let next = next.and_then(|locked| locked.age(position, count, IDLE_MAX_SECONDS, journal));
+        if let Some(position) = next {
+            self.wheels.0.lock().aging = (stripe, position);
+        }
+    }
+}
+
+/// The numbered databases.
+pub struct Databases {
+    numbered: Vec<OnceLock<Box<Database>>>,
+}
+
+impl Databases {
+    pub fn new(count: usize) -> Databases {
+        Databases { numbered: (0..count).map(|_| OnceLock::new()).collect() }
+    }
+
+    pub fn count(&self) -> usize {
+        self.numbered.len()
+    }
+
+    /// The database with this number, made on first use.
+    #[inline(always)]
+    pub fn get(&self, number: usize, now_ms: i64) -> &Database {
+        self.numbered[number].get_or_init(|| Box::new(Database::new(now_ms)))
+    }
+
+    /// The database with this number if it was ever used.
+    pub fn existing(&self, number: usize) -> Option<&Database> {
+        self.numbered.get(number)?.get().map(|database| &**database)
+    }
+
+    /// The databases in use, with their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Database)> {
+        (0..self.count()).filter_map(|number| Some((number, self.existing(number)?)))
+    }
+
+    /// Empties a database: the data is taken out at once and freed in the background. Returns how many keys went.
+    pub fn flush(&mut self, number: usize, journal: &mut Journal) -> usize {
+        let Some(mut old) = self.numbered[number].take() else { return 0 };
+        let keys = old.len();
+        let mut new = Box::new(Database::new(journal.now_ms));
+        for (old, new) in old.stripes.iter_mut().zip(&mut new.stripes) {
+            let contents = old.contents_mut();
+            contents.touch_watched(|hash| contents.has_hash(hash, journal));
+            old.swap_watches(new);
+        }
+        let _ = self.numbered[number].set(new);
+        journal.writes += keys as u64;
+        crate::free::in_background(old);
+        keys
+    }
+
+    /// Exchanges the data of two databases; watches stay with the number.
+    pub fn swap(&mut self, first: usize, second: usize, journal: &mut Journal) {
+        if first == second {
+            return;
+        }
+        let now_ms = journal.now_ms;
+        let mut take = |number: usize| self.numbered[number].take().unwrap_or_else(|| Box::new(Database::new(now_ms)));
+        let (mut one, mut other) = (take(first), take(second));
+        for (one, other) in one.stripes.iter_mut().zip(&mut other.stripes) {
+            let (here, there) = (one.contents_mut(), other.contents_mut());
+            let either = |hash| here.has_hash(hash, journal) || there.has_hash(hash, journal);
+            here.touch_watched(either);
+            there.touch_watched(either);
+            one.swap_watches(other);
+        }
+        let _ = self.numbered[first].set(other);
+        let _ = self.numbered[second].set(one);
+        journal.writes += 1;
+    }
+}

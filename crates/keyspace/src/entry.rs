@@ -1,0 +1,658 @@
+//! One key with its value in one allocation: the bytes of an entry and the only code that reads or writes them.
+//!
+//! It is not a map and knows no clock: [`crate::table`] finds entries, [`crate::stripe`] gives them meaning.
+//!
+//! ```text
+//!  0        8          16          24
+//!  +--------+----------+-----------+-----------+----------------------------+
+//!  | header | lengths? | expiry?   | key       | value, or pointer to blob  |
+//!  +--------+----------+-----------+-----------+----------------------------+
+//!   8 bytes   8 if LONG  8 if EXPIRY             inline bytes | 8, aligned, if BLOB
+//!
+//!  header, a little-endian u64:
+//!   bit  0     LONG      lengths are two u32 (key, value) behind the header
+//!   bit  1     EXPIRY    an i64 deadline in milliseconds follows
+//!   bits 2-3   reserved  version (memcached CAS), memcached flags
+//!   bit  4     BLOB      the value is a reference counted Vec behind an unaligned pointer
+//!   bit  5     reserved  snapshot colour
+//!   bits 6-10  kind      type and encoding, see `Kind`
+//!   bits 11-17 key length   0..=127    (LONG otherwise)
+//!   bits 18-27 value length 0..=1023   (LONG otherwise; 0 when BLOB)
+//!   bits 28-31 frequency    Morris counter, 0..=15
+//!   bits 32-47 stamp        last access, seconds modulo 2^16
+//!   bits 48-63 prefix       node of the profiler's prefix tree, 0 = none
+//! ```
+//!
+//! | cost per entry              | bytes                                    |
+//! |-----------------------------|------------------------------------------|
+//! | short key, value <= 1023 B  | 8                                        |
+//! | with an expiry              | 8 more                                   |
+//! | key > 127 B or longer value | 8 more                                   |
+//! | value > 16 KiB              | pointer 8, blob header 40, Vec capacity  |
+//! | rounding                    | to the allocator's size class, see `size_class` |
+//!
+//! Invariants: (1) an entry is owned by exactly one table slot; (2) whoever holds an [`EntryRef`] or [`EntryMut`]
+//! borrows the table it came from, so it cannot outlive the stripe's lock; (3) the allocation's size is a function
+//! of the header and lengths alone; (4) a `BLOB` entry owns one reference count of its blob.
+//!
+//! Thread safety: none of its own; the stripe's lock guards every access.
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// Values longer than this are reference counted, so that a reply can carry them outside the stripe's lock.
+pub const INLINE_VALUE_BYTES_MAX: usize = 16 * 1024;
+/// A reference counted value.
+pub type Blob = Arc<Vec<u8>>;
+
+const LONG: u64 = 1 << 0;
+const EXPIRY: u64 = 1 << 1;
+const BLOB: u64 = 1 << 4;
+const KIND_SHIFT: u32 = 6;
+const KEY_SHIFT: u32 = 11;
+const VALUE_SHIFT: u32 = 18;
+const FREQUENCY_SHIFT: u32 = 28;
+const STAMP_SHIFT: u32 = 32;
+const PREFIX_SHIFT: u32 = 48;
+const KEY_MASK: u64 = 0x7f;
+const VALUE_MASK: u64 = 0x3ff;
+const FREQUENCY_MAX: u64 = 15;
+/// Redis starts a new key at 5 of 255; on this scale that is the second step, so a new key is not evicted at once.
+const FREQUENCY_INITIAL: u64 = 1;
+/// Header, blob pointer and Vec header that an `Arc<Vec<u8>>` allocates beside the bytes.
+const BLOB_HEADER_BYTES: usize = 40;
+
+const _: () = assert!(size_of::<RawEntry>() == 8);
+const _: () = assert!(PREFIX_SHIFT + 16 == 64);
+
+/// Type and encoding of a value, as OBJECT ENCODING names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A string that is the canonical text of an i64 ("int").
+    StringInt = 0,
+    /// A string of at most 44 bytes that was never modified in place ("embstr").
+    StringEmbedded = 1,
+    /// Any other string ("raw").
+    StringRaw = 2,
+}
+
+impl Kind {
+    fn from_bits(bits: u64) -> Kind {
+        match bits & 0x1f {
+            0 => Kind::StringInt,
+            1 => Kind::StringEmbedded,
+            _ => Kind::StringRaw,
+        }
+    }
+
+    /// The name OBJECT ENCODING answers.
+    pub fn encoding_name(self) -> &'static str {
+        match self {
+            Kind::StringInt => "int",
+            Kind::StringEmbedded => "embstr",
+            Kind::StringRaw => "raw",
+        }
+    }
+
+    /// The name TYPE answers.
+    pub fn type_name(self) -> &'static str {
+        "string"
+    }
+}
+
+/// A value as the entry holds it.
+#[derive(Clone, Copy)]
+pub enum Value<'a> {
+    Inline(&'a [u8]),
+    Shared(&'a Blob),
+}
+
+impl<'a> Value<'a> {
+    pub fn bytes(&self) -> &'a [u8] {
+        match self {
+            Value::Inline(bytes) => bytes,
+            Value::Shared(blob) => blob.as_slice(),
+        }
+    }
+}
+
+/// Rounds a request up to the size class jemalloc serves it from (jemalloc(3), "Size classes", 16-byte quantum):
+/// 8, 16, 32, 48 .. 128, then four classes per doubling.
+#[inline]
+pub const fn size_class(bytes: usize) -> usize {
+    if bytes <= 8 {
+        8
+    } else if bytes <= 128 {
+        (bytes + 15) & !15
+    } else {
+        let spacing = 1usize << ((bytes - 1).ilog2() - 2);
+        (bytes + spacing - 1) & !(spacing - 1)
+    }
+}
+
+/// An owning pointer to an entry. Copyable because the table moves it between slots; freed only by `free`.
+#[derive(Clone, Copy)]
+pub(crate) struct RawEntry(NonNull<u8>);
+
+// SAFETY: an entry is plain bytes plus at most one Arc<Vec<u8>>, both of which may change threads; access is
+// serialised by the stripe's lock.
+unsafe impl Send for RawEntry {}
+
+/// What a new entry is made of.
+pub(crate) struct Parts<'a> {
+    pub key: &'a [u8],
+    pub value: NewValue<'a>,
+    pub kind: Kind,
+    pub expiry_ms: Option<i64>,
+    pub prefix: u16,
+    pub stamp: u16,
+}
+
+/// A value on its way in: borrowed bytes are copied, a blob is moved.
+#[derive(Clone)]
+pub enum NewValue<'a> {
+    Bytes(&'a [u8]),
+    Blob(Blob),
+}
+
+impl NewValue<'_> {
+    #[inline]
+    fn is_inline(&self) -> bool {
+        matches!(self, NewValue::Bytes(bytes) if bytes.len() <= INLINE_VALUE_BYTES_MAX)
+    }
+}
+
+impl RawEntry {
+    pub(crate) fn new(parts: Parts<'_>) -> RawEntry {
+        let inline = match parts.value {
+            NewValue::Bytes(bytes) if parts.value.is_inline() => bytes,
+            NewValue::Bytes(bytes) => return RawEntry::new_blob(&parts, Arc::new(bytes.to_vec())),
+            NewValue::Blob(ref blob) => return RawEntry::new_blob(&parts, blob.clone()),
+        };
+        let entry = RawEntry::allocate(&parts, inline.len(), 0);
+        // SAFETY: `allocate` made room for exactly this many value bytes behind the key.
+        unsafe { entry.value_pointer().copy_from_nonoverlapping(inline.as_ptr(), inline.len()) };
+        entry
+    }
+
+    fn new_blob(parts: &Parts<'_>, blob: Blob) -> RawEntry {
+        let entry = RawEntry::allocate(parts, 0, BLOB);
+        // SAFETY: a BLOB entry has 8 value bytes; the pointer owns one reference count from here on.
+        unsafe { entry.blob_pointer().write(blob) };
+        entry
+    }
+
+    /// Allocates and fills everything but the value.
+    fn allocate(parts: &Parts<'_>, value_bytes: usize, extra_flags: u64) -> RawEntry {
+        let mut header = extra_flags
+            | (parts.kind as u64) << KIND_SHIFT
+            | FREQUENCY_INITIAL << FREQUENCY_SHIFT
+            | u64::from(parts.stamp) << STAMP_SHIFT
+            | u64::from(parts.prefix) << PREFIX_SHIFT;
+        if parts.key.len() > KEY_MASK as usize || value_bytes > VALUE_MASK as usize {
+            header |= LONG;
+        } else {
+            header |= (parts.key.len() as u64) << KEY_SHIFT | (value_bytes as u64) << VALUE_SHIFT;
+        }
+        if parts.expiry_ms.is_some() {
+            header |= EXPIRY;
+        }
+        let layout = layout_of(header, parts.key.len(), value_bytes);
+        // SAFETY: the layout is never of size zero (the header alone is 8 bytes).
+        let Some(pointer) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
+        let entry = RawEntry(pointer);
+        // SAFETY: the layout holds header, optional fields and key at the offsets that `header` selects.
+        unsafe {
+            pointer.as_ptr().cast::<u64>().write(header);
+            if header & LONG != 0 {
+                let lengths = pointer.as_ptr().add(8).cast::<u32>();
+                lengths.write(parts.key.len() as u32);
+                lengths.add(1).write(value_bytes as u32);
+            }
+            if let Some(expiry_ms) = parts.expiry_ms {
+                entry.expiry_pointer().write(expiry_ms);
+            }
+            let key = pointer.as_ptr().add(key_offset(header));
+            key.copy_from_nonoverlapping(parts.key.as_ptr(), parts.key.len());
+        }
+        entry
+    }
+
+    /// Frees the entry; its blob, if any, loses one reference and is dropped in the background when it is large.
+    pub(crate) fn free(self) {
+        let header = self.header();
+        let layout = layout_of(header, self.key().len(), self.inline_value_bytes());
+        if header & BLOB != 0 {
+            // SAFETY: the entry owned this reference count, and is gone after this function.
+            let blob = unsafe { self.blob_pointer().read() };
+            crate::free::blob(blob);
+        }
+        // SAFETY: allocated with this very layout (invariant 3); the caller owned the entry.
+        unsafe { dealloc(self.0.as_ptr(), layout) };
+    }
+
+    pub(crate) fn address(self) -> u64 {
+        self.0.as_ptr().expose_provenance() as u64
+    }
+
+    /// # Safety
+    /// `address` must come from [`RawEntry::address`] of an entry that has not been freed.
+    #[inline(always)]
+    pub(crate) unsafe fn from_address(address: u64) -> RawEntry {
+        let pointer = std::ptr::with_exposed_provenance_mut::<u8>(address as usize);
+        // SAFETY: an entry's address is never null.
+        RawEntry(unsafe { NonNull::new_unchecked(pointer) })
+    }
+
+    /// Asks the processor to fetch the line that holds the header and a short key, and the one behind it.
+    #[inline(always)]
+    pub(crate) fn prefetch(self) {
+        prefetch(self.0.as_ptr());
+        prefetch(self.0.as_ptr().wrapping_add(63));
+    }
+
+    #[inline(always)]
+    fn header(self) -> u64 {
+        // SAFETY: every entry starts with an aligned u64 header.
+        unsafe { self.0.as_ptr().cast::<u64>().read() }
+    }
+
+    #[inline(always)]
+    fn set_header(self, header: u64) {
+        // SAFETY: as `header`; the stripe's lock excludes readers.
+        unsafe { self.0.as_ptr().cast::<u64>().write(header) }
+    }
+
+    #[inline(always)]
+    fn expiry_pointer(self) -> *mut i64 {
+        let offset = if self.header() & LONG != 0 { 16 } else { 8 };
+        // SAFETY: only used when EXPIRY is set, so the field lies inside the allocation.
+        unsafe { self.0.as_ptr().add(offset).cast::<i64>() }
+    }
+
+    #[inline(always)]
+    fn key_length(self, header: u64) -> usize {
+        if header & LONG != 0 { self.long_lengths().0 } else { (header >> KEY_SHIFT & KEY_MASK) as usize }
+    }
+
+    fn long_lengths(self) -> (usize, usize) {
+        // SAFETY: called only when LONG is set: two u32 follow the header.
+        unsafe {
+            let lengths = self.0.as_ptr().add(8).cast::<u32>();
+            (lengths.read() as usize, lengths.add(1).read() as usize)
+        }
+    }
+
+    #[inline(always)]
+    fn inline_value_bytes(self) -> usize {
+        let header = self.header();
+        if header & LONG != 0 { self.long_lengths().1 } else { (header >> VALUE_SHIFT & VALUE_MASK) as usize }
+    }
+
+    #[inline(always)]
+    pub(crate) fn key<'a>(self) -> &'a [u8] {
+        let header = self.header();
+        // SAFETY: the key's bytes were initialised by `allocate`. The caller bounds 'a by its borrow of the table.
+        unsafe {
+            std::slice::from_raw_parts(self.0.as_ptr().add(key_offset(header)), self.key_length(header))
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn key_equals(self, key: &[u8]) -> bool {
+        let header = self.header();
+        self.key_length(header) == key.len() && bytes_equal(self.key(), key)
+    }
+
+    #[inline(always)]
+    fn value_pointer(self) -> *mut u8 {
+        let header = self.header();
+        // SAFETY: the value starts right behind the key, inside the allocation.
+        unsafe { self.0.as_ptr().add(key_offset(header) + self.key_length(header)) }
+    }
+
+    /// Where a BLOB entry keeps its reference: behind the key, aligned to 8 bytes.
+    fn blob_pointer(self) -> *mut Blob {
+        let offset = (key_offset(self.header()) + self.key_length(self.header()) + 7) & !7;
+        // SAFETY: used only when BLOB is set; `layout_of` reserved the aligned 8 bytes.
+        unsafe { self.0.as_ptr().add(offset).cast::<Blob>() }
+    }
+
+    #[inline(always)]
+    fn inline_value<'a>(self) -> &'a [u8] {
+        // SAFETY: the value's bytes were initialised when it was written; 'a as for `key`.
+        unsafe { std::slice::from_raw_parts(self.value_pointer(), self.inline_value_bytes()) }
+    }
+
+    pub(crate) fn expiry_ms(self) -> Option<i64> {
+        // SAFETY: the field exists exactly when EXPIRY is set.
+        (self.header() & EXPIRY != 0).then(|| unsafe { self.expiry_pointer().read() })
+    }
+}
+
+/// Offset of the key for each combination of LONG and EXPIRY.
+#[inline(always)]
+fn key_offset(header: u64) -> usize {
+    8 + 8 * ((header & LONG) + (header >> 1 & 1)) as usize
+}
+
+fn layout_of(header: u64, key_bytes: usize, inline_value_bytes: usize) -> Layout {
+    let behind_key = key_offset(header) + key_bytes;
+    let bytes = if header & BLOB != 0 { ((behind_key + 7) & !7) + 8 } else { behind_key + inline_value_bytes };
+    Layout::from_size_align(size_class(bytes), 8).expect("an entry is far smaller than isize::MAX")
+}
+
+/// Equality of two slices of equal length without a call into libc: keys are short, and the call costs more than
+/// the comparison.
+#[inline(always)]
+fn bytes_equal(a: &[u8], b: &[u8]) -> bool {
+    let length = a.len();
+    if !(8..=64).contains(&length) {
+        return a == b;
+    }
+    let word = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
+    let mut at = 0;
+    while at + 8 <= length {
+        if word(a, at) != word(b, at) {
+            return false;
+        }
+        at += 8;
+    }
+    word(a, length - 8) == word(b, length - 8)
+}
+
+/// A hint to fetch a cache line; never faults, so any address will do.
+#[inline(always)]
+pub(crate) fn prefetch<T>(pointer: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: PREFETCHT0 is architecturally a hint and cannot fault.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(pointer.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = pointer;
+}
+
+/// A readable entry, borrowed from a locked stripe.
+#[derive(Clone, Copy)]
+pub struct EntryRef<'a> {
+    raw: RawEntry,
+    borrow: PhantomData<&'a ()>,
+}
+
+impl<'a> EntryRef<'a> {
+    #[inline(always)]
+    pub(crate) fn new(raw: RawEntry) -> EntryRef<'a> {
+        EntryRef { raw, borrow: PhantomData }
+    }
+
+    #[inline]
+    pub fn key(&self) -> &'a [u8] {
+        self.raw.key()
+    }
+
+    #[inline]
+    pub fn value(&self) -> Value<'a> {
+        if self.raw.header() & BLOB == 0 {
+            return Value::Inline(self.raw.inline_value());
+        }
+        // SAFETY: BLOB is set, so an initialised, aligned `Blob` lies there for as long as the entry lives.
+        Value::Shared(unsafe { &*self.raw.blob_pointer() })
+    }
+
+    /// The value's length in bytes.
+    #[inline]
+    pub fn value_bytes(&self) -> usize {
+        self.value().bytes().len()
+    }
+
+    #[inline]
+    pub fn kind(&self) -> Kind {
+        Kind::from_bits(self.raw.header() >> KIND_SHIFT)
+    }
+
+    /// Deadline in milliseconds of the keyspace's clock.
+    #[inline]
+    pub fn expiry_ms(&self) -> Option<i64> {
+        self.raw.expiry_ms()
+    }
+
+    /// Node of the profiler's prefix tree this entry is counted under.
+    #[inline]
+    pub fn prefix(&self) -> u16 {
+        (self.raw.header() >> PREFIX_SHIFT) as u16
+    }
+
+    /// Second of the last access, modulo 2^16.
+    #[inline]
+    pub fn stamp(&self) -> u16 {
+        (self.raw.header() >> STAMP_SHIFT) as u16
+    }
+
+    /// Morris counter of accesses, 0..=15: about 2^n accesses, halved per idle decay period.
+    #[inline]
+    pub fn frequency(&self) -> u8 {
+        (self.raw.header() >> FREQUENCY_SHIFT & FREQUENCY_MAX) as u8
+    }
+
+    /// Bytes the allocator spends on this entry, its rounding and its blob included. O(1).
+    pub fn memory_bytes(&self) -> usize {
+        let entry = layout_of(self.raw.header(), self.raw.key().len(), self.raw.inline_value_bytes()).size();
+        match self.value() {
+            Value::Inline(_) => entry,
+            Value::Shared(blob) => entry + size_class(BLOB_HEADER_BYTES) + size_class(blob.capacity()),
+        }
+    }
+}
+
+/// Changes to an entry that stays where it is.
+impl RawEntry {
+    /// Writes `value` over the old one if the allocation fits it exactly as a new one would; false otherwise.
+    #[inline]
+    pub(crate) fn overwrite(self, value: &[u8], kind: Kind) -> bool {
+        let header = self.header();
+        if header & (BLOB | LONG) != 0 || value.len() > VALUE_MASK as usize {
+            return false;
+        }
+        let (key_bytes, old_bytes) = (self.key_length(header), self.inline_value_bytes());
+        let behind_key = key_offset(header) + key_bytes;
+        if value.len() != old_bytes && size_class(behind_key + value.len()) != size_class(behind_key + old_bytes) {
+            return false;
+        }
+        let kept = header & !(VALUE_MASK << VALUE_SHIFT | 0x1f << KIND_SHIFT);
+        self.set_header(kept | (value.len() as u64) << VALUE_SHIFT | (kind as u64) << KIND_SHIFT);
+        // SAFETY: the size class just compared is the allocation's size (invariant 3), and `value` cannot overlap
+        // it: the caller holds the only mutable access to the table.
+        unsafe { self.value_pointer().copy_from_nonoverlapping(value.as_ptr(), value.len()) };
+        true
+    }
+
+    /// The value's bytes for a change of the same length, and the kind they have from now on. None for a blob that
+    /// a reply still holds.
+    pub(crate) fn value_mut<'a>(self, kind: Kind) -> Option<&'a mut [u8]> {
+        if self.header() & BLOB != 0 {
+            return self.blob_mut(kind).map(|vec| vec.as_mut_slice());
+        }
+        self.set_kind(kind);
+        let length = self.inline_value_bytes();
+        // SAFETY: initialised bytes of this entry; the caller holds the only access to the table for 'a.
+        Some(unsafe { std::slice::from_raw_parts_mut(self.value_pointer(), length) })
+    }
+
+    /// The blob's Vec, if this is a blob entry and nobody else holds a reference.
+    pub(crate) fn blob_mut<'a>(self, kind: Kind) -> Option<&'a mut Vec<u8>> {
+        if self.header() & BLOB == 0 {
+            return None;
+        }
+        self.set_kind(kind);
+        // SAFETY: BLOB is set; the caller holds the only access to the table for 'a.
+        Arc::get_mut(unsafe { &mut *self.blob_pointer() })
+    }
+
+    fn set_kind(self, kind: Kind) {
+        self.set_header(self.header() & !(0x1f << KIND_SHIFT) | (kind as u64) << KIND_SHIFT);
+    }
+
+    /// Overwrites the deadline; false if the entry has no room for one.
+    pub(crate) fn set_expiry_in_place(self, expiry_ms: i64) -> bool {
+        let has_field = self.header() & EXPIRY != 0;
+        if has_field {
+            // SAFETY: the field exists exactly when EXPIRY is set.
+            unsafe { self.expiry_pointer().write(expiry_ms) };
+        }
+        has_field
+    }
+
+    /// A copy of this entry under `key` with another deadline; the value's bytes are copied, a blob is shared.
+    /// Access history and prefix node are kept.
+    pub(crate) fn rebuilt(self, key: &[u8], expiry_ms: Option<i64>) -> RawEntry {
+        let old = EntryRef::new(self);
+        let value = match old.value() {
+            Value::Inline(bytes) => NewValue::Bytes(bytes),
+            Value::Shared(blob) => NewValue::Blob(blob.clone()),
+        };
+        let new = RawEntry::new(Parts {
+            key,
+            value,
+            kind: old.kind(),
+            expiry_ms,
+            prefix: old.prefix(),
+            stamp: old.stamp(),
+        });
+        new.set_frequency(old.frequency());
+        new
+    }
+
+    /// Records an access: `second` is the clock's second modulo 2^16; `random` decides whether the Morris counter
+    /// steps (R. Morris, "Counting large numbers of events in small registers", 1978: step n happens with
+    /// probability 2^-n). Each `decay_seconds` since the last access (0 = never) take one step back.
+    #[inline(always)]
+    pub(crate) fn touch(self, second: u16, random: u32, decay_seconds: u16) {
+        let header = self.header();
+        let mut frequency = header >> FREQUENCY_SHIFT & FREQUENCY_MAX;
+        let stamp = (header >> STAMP_SHIFT) as u16;
+        let steps = frequency < FREQUENCY_MAX && random & ((1 << frequency) - 1) == 0;
+        if !steps && stamp == second {
+            return;
+        }
+        if let Some(periods) = second.wrapping_sub(stamp).checked_div(decay_seconds) {
+            frequency = frequency.saturating_sub(u64::from(periods));
+        }
+        let kept = header & !(0xffff << STAMP_SHIFT | FREQUENCY_MAX << FREQUENCY_SHIFT);
+        let stamped = kept | u64::from(second) << STAMP_SHIFT;
+        self.set_header(stamped | (frequency + u64::from(steps)) << FREQUENCY_SHIFT);
+    }
+
+    pub(crate) fn set_stamp(self, second: u16) {
+        self.set_header(self.header() & !(0xffff << STAMP_SHIFT) | u64::from(second) << STAMP_SHIFT);
+    }
+
+    pub(crate) fn set_frequency(self, frequency: u8) {
+        let bits = u64::from(frequency).min(FREQUENCY_MAX) << FREQUENCY_SHIFT;
+        self.set_header(self.header() & !(FREQUENCY_MAX << FREQUENCY_SHIFT) | bits);
+    }
+
+    pub(crate) fn set_prefix(self, prefix: u16) {
+        self.set_header(self.header() & !(0xffff << PREFIX_SHIFT) | u64::from(prefix) << PREFIX_SHIFT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(key: &[u8], value: &[u8], expiry_ms: Option<i64>) -> RawEntry {
+        let kind = Kind::StringRaw;
+        RawEntry::new(Parts { key, value: NewValue::Bytes(value), kind, expiry_ms, prefix: 7, stamp: 9 })
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_for_every_layout() {
+        for key_bytes in [0, 1, 7, 127, 128, 70_000] {
+            for value_bytes in [0, 1, 44, 1023, 1024, INLINE_VALUE_BYTES_MAX, INLINE_VALUE_BYTES_MAX + 1, 100_000] {
+                for expiry_ms in [None, Some(0), Some(i64::MAX)] {
+                    let (key, value) = (vec![b'k'; key_bytes], vec![b'v'; value_bytes]);
+                    let raw = entry(&key, &value, expiry_ms);
+                    let read = EntryRef::new(raw);
+                    assert_eq!(read.key(), key);
+                    assert_eq!(read.value().bytes(), value);
+                    assert_eq!(read.expiry_ms(), expiry_ms);
+                    assert_eq!((read.prefix(), read.stamp(), read.kind()), (7, 9, Kind::StringRaw));
+                    assert!(raw.key_equals(&key) && !raw.key_equals(b"other"));
+                    assert_eq!(matches!(read.value(), Value::Shared(_)), value_bytes > INLINE_VALUE_BYTES_MAX);
+                    let copy = raw.rebuilt(b"renamed", Some(5));
+                    raw.free();
+                    let read = EntryRef::new(copy);
+                    assert_eq!((read.key(), read.value().bytes()), (&b"renamed"[..], &value[..]));
+                    assert_eq!((read.expiry_ms(), read.prefix(), read.stamp()), (Some(5), 7, 9));
+                    copy.free();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_entry_costs_eight_bytes_beside_its_data_and_the_rounding() {
+        let plain = entry(&[b'k'; 16], &[b'v'; 40], None);
+        let with_expiry = entry(&[b'k'; 16], &[b'v'; 32], Some(1));
+        assert_eq!(EntryRef::new(plain).memory_bytes(), 64);
+        assert_eq!(EntryRef::new(with_expiry).memory_bytes(), 64);
+        plain.free();
+        with_expiry.free();
+    }
+
+    #[test]
+    fn overwriting_stays_in_place_only_within_the_size_class() {
+        let raw = entry(b"key", b"12345", None);
+        assert!(raw.overwrite(b"1", Kind::StringInt));
+        assert_eq!(EntryRef::new(raw).value().bytes(), b"1");
+        assert_eq!(EntryRef::new(raw).kind(), Kind::StringInt);
+        assert!(!raw.overwrite(&[b'x'; 100], Kind::StringRaw));
+        assert_eq!(EntryRef::new(raw).value().bytes(), b"1");
+        assert!(raw.overwrite(b"", Kind::StringEmbedded));
+        assert_eq!(EntryRef::new(raw).value_bytes(), 0);
+        raw.free();
+    }
+
+    #[test]
+    fn a_blob_that_a_reply_holds_is_not_changed_under_it() {
+        let raw = entry(b"key", &vec![b'a'; 20_000], None);
+        let Value::Shared(held) = EntryRef::new(raw).value() else { panic!("a blob") };
+        let held = held.clone();
+        assert!(raw.value_mut(Kind::StringRaw).is_none());
+        drop(held);
+        raw.value_mut(Kind::StringRaw).expect("unique")[0] = b'b';
+        assert_eq!(EntryRef::new(raw).value().bytes()[0], b'b');
+        raw.free();
+    }
+
+    #[test]
+    fn size_classes_are_jemallocs() {
+        let classes = [8, 16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 16384, 20480];
+        for pair in classes[..18].windows(2) {
+            assert_eq!(size_class(pair[0] + 1), pair[1]);
+            assert_eq!(size_class(pair[1]), pair[1]);
+        }
+        assert_eq!((size_class(16_384), size_class(16_385)), (classes[18], classes[19]));
+    }
+
+    #[test]
+    fn touching_counts_logarithmically_and_stamps() {
+        let raw = entry(b"key", b"", None);
+        raw.touch(77, 0, 0);
+        assert_eq!((EntryRef::new(raw).frequency(), EntryRef::new(raw).stamp()), (2, 77));
+        raw.touch(77, 0b01, 0);
+        assert_eq!(EntryRef::new(raw).frequency(), 2, "a step from 2 needs two zero bits");
+        for _ in 0..100 {
+            raw.touch(78, 0, 0);
+        }
+        assert_eq!(EntryRef::new(raw).frequency(), 15);
+        assert_eq!(EntryRef::new(raw).prefix(), 7, "the counter does not overflow into its neighbours");
+        raw.touch(78 + 30, u32::MAX, 10);
+        assert_eq!(EntryRef::new(raw).frequency(), 12, "three idle periods of ten seconds");
+        raw.free();
+    }
+}

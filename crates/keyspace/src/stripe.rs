@@ -1,0 +1,452 @@
+//! A stripe: a lock, the table it guards, and what belongs to its keys (deadlines, watches).
+//!
+//! It is the only module that gives a table's entries meaning: a key past its deadline does not exist, a write wakes
+//! the transactions that watch its key, every change is noted in the [`Journal`]. It does not know commands.
+//!
+//! Invariants: (1) no operation returns an entry whose deadline has passed; (2) when a stripe is unlocked its
+//! database's wheel is armed no later than the table's earliest deadline; (3) `len` and `expiring` outside the lock
+//! equal the table's as of the last unlock.
+//!
+//! Thread safety: [`Stripe::lock`] and friends; a [`Locked`] stripe is used by one thread. A wheel is locked while
+//! holding a stripe, never the other way round.
+
+use crate::database::Wheels;
+use crate::entry::{EntryRef, Kind, NewValue, Parts, RawEntry};
+use crate::expiry::{NEVER, TICK_MS, tick_of};
+use crate::journal::{Journal, Removal, footprint};
+use crate::table::{Place, Table};
+use parking_lot::{Mutex, MutexGuard};
+use std::collections::HashMap;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+
+/// A key with its hash.
+#[derive(Clone, Copy)]
+pub struct Key<'a> {
+    pub bytes: &'a [u8],
+    pub hash: u64,
+}
+
+/// What a write does to the key's deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deadline {
+    Clear,
+    Keep,
+    /// Milliseconds of the keyspace's clock.
+    At(i64),
+}
+
+/// Set when a watched key changed; shared between a connection and the stripes of the keys it watches.
+pub type WatchFlag = Arc<AtomicBool>;
+
+/// See the module's text.
+#[repr(align(128))]
+pub struct Stripe {
+    contents: Mutex<Contents>,
+    len: AtomicU32,
+    expiring: AtomicU32,
+}
+
+/// What the lock guards.
+pub struct Contents {
+    table: Table,
+    /// The tick the wheel is armed for.
+    armed: u32,
+    /// Flags of the transactions that watch a key, by the key's hash: equal hashes abort one too many at worst.
+    watches: Option<Box<HashMap<u64, Vec<WatchFlag>>>>,
+}
+
+const _: () = assert!(size_of::<Stripe>() == 128);
+
+/// A locked stripe; unlocking arms the wheel and publishes the counts.
+pub struct Locked<'a> {
+    contents: MutexGuard<'a, Contents>,
+    stripe: &'a Stripe,
+    wheels: &'a Wheels,
+    index: usize,
+}
+
+impl Stripe {
+    pub(crate) fn new() -> Stripe {
+        let contents = Contents { table: Table::new(), armed: NEVER, watches: None };
+        Stripe { contents: Mutex::new(contents), len: AtomicU32::new(0), expiring: AtomicU32::new(0) }
+    }
+
+    /// Keys in the stripe as of its last unlock, those past their deadline included.
+    pub fn len(&self) -> usize {
+        self.len.load(Relaxed) as usize
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Keys with a deadline as of the last unlock.
+    pub fn expiring(&self) -> usize {
+        self.expiring.load(Relaxed) as usize
+    }
+
+    /// Waits at most this long for the lock; without a limit, as long as it takes.
+    pub(crate) fn lock<'a>(
+        &'a self, index: usize, wheels: &'a Wheels, patience: Option<Duration>,
+    ) -> Option<Locked<'a>> {
+        let contents = match self.contents.try_lock() {
+            Some(contents) => contents,
+            None => match patience {
+                Some(patience) => self.contents.try_lock_for(patience)?,
+                None => self.contents.lock(),
+            },
+        };
+        Some(Locked { contents, stripe: self, wheels, index })
+    }
+
+    /// Runs `hint` on the table if nobody holds the lock right now.
+    #[inline(always)]
+    pub(crate) fn peek(&self, hint: impl FnOnce(&Table)) {
+        if let Some(contents) = self.contents.try_lock() {
+            hint(&contents.table);
+        }
+    }
+
+    /// Moves the watches of `other` here and the other way round: they belong to the database's number, not to the
+    /// data that SWAPDB exchanges.
+    pub(crate) fn swap_watches(&mut self, other: &mut Stripe) {
+        std::mem::swap(&mut self.contents.get_mut().watches, &mut other.contents.get_mut().watches);
+    }
+
+    pub(crate) fn contents_mut(&mut self) -> &mut Contents {
+        self.contents.get_mut()
+    }
+}
+
+impl Deref for Locked<'_> {
+    type Target = Contents;
+
+    #[inline(always)]
+    fn deref(&self) -> &Contents {
+        &self.contents
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Contents {
+        &mut self.contents
+    }
+}
+
+impl Drop for Locked<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let (len, expiring) = (self.table.len() as u32, self.table.expiring() as u32);
+        if self.stripe.len.load(Relaxed) != len {
+            self.stripe.len.store(len, Relaxed);
+        }
+        if self.stripe.expiring.load(Relaxed) != expiring {
+            self.stripe.expiring.store(expiring, Relaxed);
+        }
+        if self.table.earliest() < self.armed {
+            self.armed = self.table.earliest();
+            self.wheels.arm(self.index, self.armed);
+        }
+    }
+}
+
+/// A copy of an entry outside any table, on its way to another key, stripe or database.
+pub struct Detached(RawEntry);
+
+impl Detached {
+    pub fn read(&self) -> EntryRef<'_> {
+        EntryRef::new(self.0)
+    }
+}
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        self.0.free();
+    }
+}
+
+impl Contents {
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The entry of a key that exists; one past its deadline is removed here (lazy expiry).
+    #[inline(always)]
+    fn live(&mut self, key: Key<'_>, journal: &mut Journal) -> Option<Place> {
+        let place = self.table.find(key.hash, key.bytes)?;
+        if place.entry().expiry_ms().is_some_and(|expiry_ms| expiry_ms <= journal.now_ms) {
+            self.remove_at(place, key.hash, Removal::Expired, journal);
+            return None;
+        }
+        Some(place)
+    }
+
+    fn remove_at(&mut self, place: Place, hash: u64, why: Removal, journal: &mut Journal) {
+        let entry = self.table.remove(place, hash, &journal.hasher);
+        journal.removed(&EntryRef::new(entry), why);
+        entry.free();
+        self.touched(hash);
+    }
+
+    /// Tells the transactions that watch this key.
+    #[inline(always)]
+    fn touched(&self, hash: u64) {
+        if let Some(watches) = &self.watches {
+            watches.get(&hash).into_iter().flatten().for_each(|flag| flag.store(true, Relaxed));
+        }
+    }
+
+    /// The entry of `key`, counted as an access.
+    #[inline(always)]
+    pub fn read(&mut self, key: Key<'_>, journal: &mut Journal) -> Option<EntryRef<'_>> {
+        let entry = self.live(key, journal)?.entry();
+        entry.touch(journal.second(), journal.random() as u32, journal.decay_seconds);
+        Some(EntryRef::new(entry))
+    }
+
+    /// The entry of `key`, its access history left alone.
+    pub fn look(&mut self, key: Key<'_>, journal: &mut Journal) -> Option<EntryRef<'_>> {
+        self.live(key, journal).map(|place| EntryRef::new(place.entry()))
+    }
+
+    /// Creates or replaces the value of `key`. `prefix` is asked for the node of a key that is new.
+    #[inline]
+    pub fn store(
+        &mut self, key: Key<'_>, value: NewValue<'_>, kind: Kind, deadline: Deadline, journal: &mut Journal,
+        prefix: impl FnOnce(&[u8]) -> u16,
+    ) {
+        journal.writes += 1;
+        self.touched(key.hash);
+        match self.live(key, journal) {
+            Some(place) => self.replace(place, key, value, kind, deadline, journal),
+            None => {
+                let expiry_ms = if let Deadline::At(at_ms) = deadline { Some(at_ms) } else { None };
+                let (prefix, stamp) = (prefix(key.bytes), journal.second());
+                let entry = RawEntry::new(Parts { key: key.bytes, value, kind, expiry_ms, prefix, stamp });
+                self.add(key.hash, entry, journal);
+            }
+        }
+    }
+
+    fn add(&mut self, hash: u64, entry: RawEntry, journal: &mut Journal) {
+        self.table.insert(hash, entry, &journal.hasher);
+        let entry = EntryRef::new(entry);
+        journal.changed(&entry, None, Some(footprint(&entry)));
+    }
+
+    #[inline]
+    fn replace(
+        &mut self, place: Place, key: Key<'_>, value: NewValue<'_>, kind: Kind, deadline: Deadline,
+        journal: &mut Journal,
+    ) {
+        let old = place.entry();
+        old.touch(journal.second(), journal.random() as u32, journal.decay_seconds);
+        let expiry_ms = match deadline {
+            Deadline::Clear => None,
+            Deadline::Keep => old.expiry_ms(),
+            Deadline::At(at_ms) => Some(at_ms),
+        };
+        let before = footprint(&EntryRef::new(old));
+        let new = match value {
+            NewValue::Bytes(bytes)
+                if expiry_ms.is_some() == old.expiry_ms().is_some() && old.overwrite(bytes, kind) =>
+            {
+                if let Deadline::At(at_ms) = deadline {
+                    old.set_expiry_in_place(at_ms);
+                    self.table.lower(place, at_ms);
+                }
+                old
+            }
+            value => {
+                let (prefix, stamp) = (EntryRef::new(old).prefix(), journal.second());
+                let new = RawEntry::new(Parts { key: key.bytes, value, kind, expiry_ms, prefix, stamp });
+                new.set_frequency(EntryRef::new(old).frequency());
+                self.table.replace(place, new).free();
+                new
+            }
+        };
+        let new = EntryRef::new(new);
+        journal.changed(&new, Some(before), Some(footprint(&new)));
+    }
+
+    /// The value's bytes, to be changed without changing their number; None if the key does not exist or a reply
+    /// still holds the value. The value is of `kind` afterwards.
+    pub fn value_mut(&mut self, key: Key<'_>, kind: Kind, journal: &mut Journal) -> Option<&mut [u8]> {
+        let entry = self.live(key, journal)?.entry();
+        let value = entry.value_mut(kind)?;
+        journal.writes += 1;
+        self.touched(key.hash);
+        Some(value)
+    }
+
+    /// Runs `change` on the Vec of a large value nobody else holds; false if the value is not of that sort.
+    pub fn change_blob(
+        &mut self, key: Key<'_>, kind: Kind, journal: &mut Journal, change: impl FnOnce(&mut Vec<u8>),
+    ) -> bool {
+        let Some(place) = self.live(key, journal) else { return false };
+        let entry = EntryRef::new(place.entry());
+        let before = footprint(&entry);
+        let Some(blob) = place.entry().blob_mut(kind) else { return false };
+        change(blob);
+        journal.writes += 1;
+        journal.changed(&entry, Some(before), Some(footprint(&entry)));
+        self.touched(key.hash);
+        true
+    }
+
+    /// Removes `key`; false if it does not exist.
+    pub fn remove(&mut self, key: Key<'_>, why: Removal, journal: &mut Journal) -> bool {
+        let Some(place) = self.live(key, journal) else { return false };
+        self.remove_at(place, key.hash, why, journal);
+        true
+    }
+
+    /// Sets or clears the deadline of `key`; false if it does not exist.
+    pub fn set_deadline(&mut self, key: Key<'_>, expiry_ms: Option<i64>, journal: &mut Journal) -> bool {
+        let Some(place) = self.live(key, journal) else { return false };
+        journal.writes += 1;
+        self.touched(key.hash);
+        let old = place.entry();
+        match expiry_ms {
+            Some(expiry_ms) if old.set_expiry_in_place(expiry_ms) => self.table.lower(place, expiry_ms),
+            None if old.expiry_ms().is_none() => {}
+            _ => {
+                let before = footprint(&EntryRef::new(old));
+                let new = old.rebuilt(key.bytes, expiry_ms);
+                self.table.replace(place, new).free();
+                let new = EntryRef::new(new);
+                journal.changed(&new, Some(before), Some(footprint(&new)));
+            }
+        }
+        true
+    }
+
+    /// A copy of the entry of `from` under another name, not in any table yet.
+    pub fn copy(&mut self, from: Key<'_>, name: &[u8], journal: &mut Journal) -> Option<Detached> {
+        let entry = self.live(from, journal)?.entry();
+        Some(Detached(entry.rebuilt(name, entry.expiry_ms())))
+    }
+
+    /// Puts a detached entry into this stripe, in place of an entry of the same name.
+    pub fn attach(&mut self, hash: u64, detached: Detached, prefix: u16, journal: &mut Journal) {
+        let entry = detached.0;
+        std::mem::forget(detached);
+        entry.set_prefix(prefix);
+        if let Some(place) = self.table.find(hash, entry.key()) {
+            let old = self.table.remove(place, hash, &journal.hasher);
+            journal.changed(&EntryRef::new(old), Some(footprint(&EntryRef::new(old))), None);
+            old.free();
+        }
+        journal.writes += 1;
+        self.add(hash, entry, journal);
+        self.touched(hash);
+    }
+
+    /// Visits live entries in hash order from `from` on, whole buckets, until `count` were seen. Returns the
+    /// position to go on from.
+    pub fn walk(
+        &self, from: u64, count: usize, journal: &Journal, mut visit: impl FnMut(EntryRef<'_>),
+    ) -> Option<u64> {
+        self.table.walk(from, count, &journal.hasher, |entry| {
+            if entry.expiry_ms().is_none_or(|expiry_ms| expiry_ms > journal.now_ms) {
+                visit(EntryRef::new(entry));
+            }
+        })
+    }
+
+    /// The entry of this rank in storage order, deadlines ignored.
+    pub fn nth(&self, rank: usize) -> Option<EntryRef<'_>> {
+        self.table.nth(rank).map(EntryRef::new)
+    }
+
+    /// See `Table::sample`.
+    pub(crate) fn sample(&self, random: u64, expiring: bool, tries: usize, mut visit: impl FnMut(EntryRef<'_>)) {
+        self.table.sample(random, expiring, tries, |entry| visit(EntryRef::new(entry)));
+    }
+
+    /// Clamps the access stamps of entries idle for more than `idle_max_seconds`, from `from` on; the stamps are
+    /// 16 bits and would otherwise come round.
+    pub(crate) fn age(&self, from: u64, count: usize, idle_max_seconds: u16, journal: &Journal) -> Option<u64> {
+        let second = journal.second();
+        self.table.walk(from, count, &journal.hasher, |entry| {
+            if second.wrapping_sub(EntryRef::new(entry).stamp()) > idle_max_seconds {
+                entry.set_stamp(second.wrapping_sub(idle_max_seconds));
+            }
+        })
+    }
+
+    /// Removes about `budget` entries whose deadline has passed and returns whether there are more.
+    pub(crate) fn expire(&mut self, budget: usize, journal: &mut Journal) -> bool {
+        let mut gone = Vec::new();
+        let more = self.table.expire(journal.now_ms, budget, &journal.hasher, |entry| gone.push(entry));
+        for entry in gone {
+            journal.removed(&EntryRef::new(entry), Removal::Expired);
+            if self.watches.is_some() {
+                self.touched(journal.hasher.hash(entry.key()));
+            }
+            entry.free();
+        }
+        // What was reported is no longer armed; unlocking arms the wheel for what is left.
+        self.armed = NEVER;
+        more
+    }
+
+    /// Registers `flag` to be set when `key` changes. Returns whether the key exists now.
+    pub fn watch(&mut self, key: Key<'_>, flag: &WatchFlag, journal: &mut Journal) -> bool {
+        let exists = self.live(key, journal).is_some();
+        let flags = self.watches.get_or_insert_default().entry(key.hash).or_default();
+        if !flags.iter().any(|known| Arc::ptr_eq(known, flag)) {
+            flags.push(flag.clone());
+        }
+        exists
+    }
+
+    /// Takes back [`Contents::watch`].
+    pub fn unwatch(&mut self, hash: u64, flag: &WatchFlag) {
+        let Some(watches) = &mut self.watches else { return };
+        if let Some(flags) = watches.get_mut(&hash) {
+            flags.retain(|known| !Arc::ptr_eq(known, flag));
+            if flags.is_empty() {
+                watches.remove(&hash);
+            }
+        }
+        if watches.is_empty() {
+            self.watches = None;
+        }
+    }
+
+    /// Sets the flags of all watched keys for which `changes` says so; for whole-database commands.
+    pub(crate) fn touch_watched(&self, changes: impl Fn(u64) -> bool) {
+        for (hash, flags) in self.watches.iter().flat_map(|watches| watches.iter()) {
+            if changes(*hash) {
+                flags.iter().for_each(|flag| flag.store(true, Relaxed));
+            }
+        }
+    }
+
+    /// Whether some entry has this hash.
+    pub(crate) fn has_hash(&self, hash: u64, journal: &Journal) -> bool {
+        let mut found = false;
+        let position = hash << crate::hash::STRIPE_BITS;
+        self.table.walk(position, 1, &journal.hasher, |entry| found |= journal.hasher.hash(entry.key()) == hash);
+        found
+    }
+
+    /// The next time the active cycle should look into this stripe, in milliseconds of the keyspace's clock.
+    pub fn earliest_ms(&self) -> Option<i64> {
+        (self.table.earliest() != NEVER).then(|| i64::from(self.table.earliest()) * TICK_MS)
+    }
+}
+
+/// The tick that `now_ms` has reached.
+pub(crate) fn tick_now(now_ms: i64) -> u32 {
+    tick_of(now_ms) - 1
+}
