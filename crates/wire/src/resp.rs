@@ -18,8 +18,9 @@ use std::fmt;
 
 use crate::args::{OwnedArgs, Span};
 use crate::inline::{self, Line};
+use crate::reply::Reply;
 
-/// Longest inline line, count line or length line, without its end (Redis: PROTO_INLINE_MAX_SIZE).
+/// Longest inline line, count line or length line, without its last byte (Redis: PROTO_INLINE_MAX_SIZE).
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// Most arguments of one request: Redis refuses a count above INT_MAX. The memory they take is bounded by
@@ -40,6 +41,9 @@ const REQUEST_BYTES_MAX: usize = u32::MAX as usize;
 
 /// Arguments for which room is made at once; beyond, memory grows with what was received.
 const ARGUMENTS_RESERVED_MAX: usize = 1024;
+
+/// The shortest argument: `$0\r\n\r\n`.
+const ARGUMENT_BYTES_MIN: usize = 6;
 
 /// What this connection may send.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +106,18 @@ impl fmt::Display for ProtocolError {
 }
 
 impl std::error::Error for ProtocolError {}
+
+impl ProtocolError {
+    /// Writes the error as Redis words it: `-ERR Protocol error: ...`, a quoted byte as it came.
+    pub fn write(self, reply: &mut Reply) {
+        match self {
+            Self::ExpectedDollar(got) => {
+                reply.error_bytes(&[b"ERR Protocol error: expected '$', got '", &[got][..], b"'"].concat());
+            }
+            other => reply.error(&format!("ERR {other}")),
+        }
+    }
+}
 
 /// Where a half-received request stands. Offsets count from the request's first byte.
 #[derive(Clone, Copy, Debug, Default)]
@@ -372,7 +388,8 @@ fn read_arguments(
     spans: &mut Vec<Span>,
     limits: &Limits,
 ) -> Result<bool, ProtocolError> {
-    spans.reserve((progress.arguments_missing as usize).min(ARGUMENTS_RESERVED_MAX));
+    let received_max = request.len().saturating_sub(progress.cursor) / ARGUMENT_BYTES_MIN;
+    spans.reserve((progress.arguments_missing as usize).min(received_max).min(ARGUMENTS_RESERVED_MAX));
     while progress.arguments_missing > 0 {
         let header_at = progress.cursor;
         let (start, len) = match short_bulk(request, header_at) {
@@ -576,6 +593,20 @@ mod tests {
                 &stream[..stream.len().min(40)]
             );
         }
+    }
+
+    #[test]
+    fn an_error_is_replied_on_one_line_with_the_byte_as_it_came() {
+        let mut reply = Reply::new();
+        ProtocolError::ExpectedDollar(0xff).write(&mut reply);
+        ProtocolError::ExpectedDollar(b'\n').write(&mut reply);
+        ProtocolError::InvalidBulkLength.write(&mut reply);
+        let expected = [
+            &b"-ERR Protocol error: expected '$', got '\xff'\r\n"[..],
+            b"-ERR Protocol error: expected '$', got ' '\r\n",
+            b"-ERR Protocol error: invalid bulk length\r\n",
+        ];
+        assert_eq!(reply.to_vec(), expected.concat());
     }
 
     #[test]
