@@ -1,1 +1,14 @@
-//! The observe crate.
+//! What Limpid records about its own work, and how it reports it.
+//!
+//! This crate knows nothing of sockets, keyspaces or commands: it takes plain observation values (a command's
+//! index, a key's hash, nanoseconds, bytes) so that a live server, a capture, a trace file or a snapshot scan
+//! can feed the same recorders.
+//!
+//! - [`record`]: the recorders, one set per worker thread, bounded memory, merged on read.
+//! - [`report`]: trees of figures, each with its window and its error bound, and the verdict over them.
+//! - [`os`]: the clock; the only place here where `unsafe` is allowed.
+#![deny(unsafe_code)]
+
+pub mod os;
+pub mod record;
+pub mod report;

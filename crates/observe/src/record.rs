@@ -1,0 +1,341 @@
+//! The recorders of one worker, their switches, and their merging.
+//!
+//! A worker owns one [`Recorder`] behind a lock that it takes once per batch of commands; readers take each
+//! worker's lock shortly and merge into a [`Snapshot`]. Therefore recorders are plain values without atomics.
+//!
+//! How a worker uses it:
+//!
+//! 1. per batch: `set_batch_depth(n)`, `rotate(now_ms)`;
+//! 2. per command: `latency.called`, exact counters; `sample()`, and if that is not 0: timing by the clock,
+//!    `latency.record` per stage, `hotkeys.record`, `prefixes.read/written`, `sizes.timed`, with that weight
+//!    (commands that are not FAST are always timed: latency with weight 1, the rest by `sample()`);
+//! 3. per key that appears, disappears or changes its size: `added`, `removed`, `resized`.
+//!
+//! Invariants:
+//! 1. Memory is at most [`Recorder::memory_bytes_max`], whatever the load.
+//! 2. An observer that is switched off records no traffic; `profiling no` switches all off. What goes on is the
+//!    exact counters that INFO shows (calls, errors, hits, misses) and the sums of what is stored: they could
+//!    not be exact again after a pause. Keys that are stored while `prefixes` is off carry node 0.
+//!
+//! Thread safety: owned by one worker behind its lock; [`Snapshot`] is a plain value.
+
+pub mod clients;
+pub mod errors;
+pub mod histogram;
+pub mod hotkeys;
+pub mod latency;
+pub mod prefix;
+pub mod prefix_tree;
+pub mod sampler;
+pub mod shape;
+pub mod sizes;
+pub mod space_saving;
+
+use clients::{ConnectWindow, Connects};
+use errors::Errors;
+use hotkeys::{HotKeys, HotKeysSnapshot};
+use latency::{COMMANDS_MAX, Latency, LatencySnapshot};
+use prefix::{PrefixSnapshot, Prefixes};
+use prefix_tree::{PrefixTree, TreeSnapshot};
+use sampler::Sampler;
+use sizes::{Sizes, SizesSnapshot};
+use std::sync::Arc;
+
+/// An observer, as switches, PROF COST and the configuration name it (`profiling-<name>`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Observer {
+    /// 1: latency per command and stage.
+    Latency,
+    /// 2: hot keys.
+    HotKeys,
+    /// 4: key prefixes.
+    Prefixes,
+    /// 5: sizes.
+    Sizes,
+    /// 20: clients.
+    Clients,
+}
+
+/// All observers, in the order of their numbers.
+pub const OBSERVERS: [Observer; 5] =
+    [Observer::Latency, Observer::HotKeys, Observer::Prefixes, Observer::Sizes, Observer::Clients];
+
+impl Observer {
+    /// The name: `latency`, `hotkeys`, `prefixes`, `sizes`, `clients`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Latency => "latency",
+            Self::HotKeys => "hotkeys",
+            Self::Prefixes => "prefixes",
+            Self::Sizes => "sizes",
+            Self::Clients => "clients",
+        }
+    }
+
+    /// The observer of a name, case-insensitive.
+    pub fn from_name(name: &str) -> Option<Self> {
+        OBSERVERS.into_iter().find(|observer| observer.name().eq_ignore_ascii_case(name))
+    }
+}
+
+/// Which observers record. All on by default.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Switches {
+    /// The switch of all.
+    pub profiling: bool,
+    /// See [`Observer`]; ask [`Switches::is_on`], which takes `profiling` into account.
+    pub observers: [bool; OBSERVERS.len()],
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self { profiling: true, observers: [true; OBSERVERS.len()] }
+    }
+}
+
+impl Switches {
+    /// Whether the observer records.
+    #[inline]
+    pub const fn is_on(&self, observer: Observer) -> bool {
+        self.profiling && self.observers[observer as usize]
+    }
+
+    /// Switches one observer.
+    pub fn set(&mut self, observer: Observer, on: bool) {
+        self.observers[observer as usize] = on;
+    }
+
+    /// Whether any observer that needs the clock or a sample records.
+    pub fn samples(&self) -> bool {
+        [Observer::Latency, Observer::HotKeys, Observer::Prefixes, Observer::Sizes]
+            .iter()
+            .any(|&o| self.is_on(o))
+    }
+}
+
+/// Exact counts of a worker that belong to no command.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Counters {
+    /// Reads that found their key.
+    pub hits: u64,
+    /// Reads that did not.
+    pub misses: u64,
+    /// Keys evicted.
+    pub evicted: u64,
+    /// Keys expired.
+    pub expired: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+}
+
+impl Counters {
+    /// Adds another worker's.
+    pub fn add(&mut self, other: &Counters) {
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.evicted += other.evicted;
+        self.expired += other.expired;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+    }
+}
+
+/// Everything one worker records.
+pub struct Recorder {
+    /// Which observers record; the worker's copy of the configuration.
+    pub switches: Switches,
+    /// Decides which commands are timed.
+    pub sampler: Sampler,
+    /// Exact counts.
+    pub counters: Counters,
+    /// Errors by code, exact.
+    pub errors: Errors,
+    /// Observer 1.
+    pub latency: Latency,
+    /// Observer 2.
+    pub hotkeys: HotKeys,
+    /// Observer 4.
+    pub prefixes: Prefixes,
+    /// Observer 5.
+    pub sizes: Sizes,
+    /// Observer 20: reconnects.
+    pub connects: Connects,
+}
+
+impl Recorder {
+    /// `worker`: its number, which seeds the sampler. `commands`: how many command indexes there are.
+    pub fn new(worker: u64, commands: usize, tree: Arc<PrefixTree>, switches: Switches) -> Self {
+        Self {
+            switches,
+            sampler: Sampler::new(worker.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5EED),
+            counters: Counters::default(),
+            errors: Errors::default(),
+            latency: Latency::new(commands),
+            hotkeys: HotKeys::default(),
+            prefixes: Prefixes::new(tree),
+            sizes: Sizes::default(),
+            connects: Connects::default(),
+        }
+    }
+
+    /// Says how many commands the batch about to run holds: shallow ones are timed completely.
+    #[inline]
+    pub fn set_batch_depth(&mut self, commands: u32) {
+        self.sampler.set_batch_depth(commands);
+    }
+
+    /// 0: do not time this command. Else the number of commands it stands for. Call once per command.
+    #[inline]
+    pub fn sample(&mut self) -> u32 {
+        self.sampler.sample()
+    }
+
+    /// Closes windows that are over. `now_ms`: any clock in milliseconds, the same for all workers.
+    #[inline]
+    pub fn rotate(&mut self, now_ms: u64) {
+        self.hotkeys.rotate(now_ms);
+        self.connects.rotate(now_ms);
+    }
+
+    /// A key that now exists. Returns the prefix node its entry must carry.
+    #[inline]
+    pub fn added(&mut self, key: &[u8], value_bytes: usize, total_bytes: usize) -> u16 {
+        let node = if self.switches.is_on(Observer::Prefixes) {
+            self.prefixes.resolve(key)
+        } else {
+            prefix_tree::ROOT
+        };
+        self.prefixes.added(node, key.len(), value_bytes, total_bytes);
+        self.sizes.added(key.len(), value_bytes, total_bytes);
+        node
+    }
+
+    /// A key that is gone: deleted, expired, evicted. The node its entry carried and the sizes it had.
+    #[inline]
+    pub fn removed(&mut self, node: u16, key_bytes: usize, value_bytes: usize, total_bytes: usize) {
+        self.prefixes.removed(node, key_bytes, value_bytes, total_bytes);
+        self.sizes.removed(key_bytes, value_bytes, total_bytes);
+    }
+
+    /// A key that stays and whose value changed its size.
+    #[inline]
+    pub fn resized(&mut self, node: u16, value_before: usize, value_after: usize, total_bytes_delta: i64) {
+        self.prefixes.resized(node, value_after as i64 - value_before as i64, total_bytes_delta);
+        self.sizes.resized(value_before, value_after, total_bytes_delta);
+    }
+
+    /// All keys of all databases are gone at once. To be called on every worker's recorder while none runs a
+    /// command; no `removed` may follow for those keys.
+    pub fn flushed(&mut self) {
+        self.prefixes.flushed();
+        self.sizes.flushed();
+    }
+
+    /// Bytes one observer holds on this worker; the prefix tree, shared by all, is apart.
+    pub fn memory_bytes_of(&self, observer: Observer) -> usize {
+        match observer {
+            Observer::Latency => self.latency.memory_bytes(),
+            Observer::HotKeys => self.hotkeys.memory_bytes(),
+            Observer::Prefixes => self.prefixes.memory_bytes(),
+            Observer::Sizes => self.sizes.memory_bytes(),
+            Observer::Clients => self.connects.memory_bytes() + self.errors.memory_bytes(),
+        }
+    }
+
+    /// Bytes all observers hold on this worker.
+    pub fn memory_bytes(&self) -> usize {
+        OBSERVERS.iter().map(|&observer| self.memory_bytes_of(observer)).sum()
+    }
+
+    /// The bound of [`Recorder::memory_bytes_of`]: with every one of 1024 command indexes used, 4 MiB for
+    /// latency; the 250 commands there are use 1 MiB.
+    pub const fn memory_bytes_max(observer: Observer) -> usize {
+        match observer {
+            Observer::Latency => {
+                COMMANDS_MAX * (latency::BLOCK_BYTES_MAX + size_of::<latency::CallCounts>() + 8)
+            }
+            Observer::HotKeys => HotKeys::memory_bytes_max(),
+            Observer::Prefixes => Prefixes::memory_bytes_max(),
+            Observer::Sizes => Sizes::memory_bytes_max(),
+            Observer::Clients => 16 * 1024,
+        }
+    }
+
+    /// PROF RESET: forgets traffic and timings, not what is stored.
+    pub fn reset(&mut self) {
+        self.latency.reset_timings();
+        self.hotkeys.reset();
+        self.prefixes.reset();
+        self.sizes.reset();
+        self.connects.reset();
+    }
+
+    /// CONFIG RESETSTAT: forgets the exact counters as well.
+    pub fn reset_statistics(&mut self) {
+        self.counters = Counters::default();
+        self.errors.reset();
+        self.latency.reset();
+    }
+}
+
+/// All workers, merged at one moment.
+#[derive(Clone, Default, Debug)]
+pub struct Snapshot {
+    /// Exact counts.
+    pub counters: Counters,
+    /// Errors by code, exact.
+    pub errors: Errors,
+    /// Observer 1.
+    pub latency: LatencySnapshot,
+    /// Observer 2.
+    pub hotkeys: HotKeysSnapshot,
+    /// Observer 4, by node id; resolve with `tree`.
+    pub prefixes: PrefixSnapshot,
+    /// The prefix tree.
+    pub tree: TreeSnapshot,
+    /// Observer 5.
+    pub sizes: SizesSnapshot,
+    /// Observer 20: connections of the last ten to twenty seconds.
+    pub connects: ConnectWindow,
+    /// Bytes held per observer, over all workers and with the shared tree.
+    pub memory_bytes: [usize; OBSERVERS.len()],
+    /// Calls per observer since the reset (clients: in the window).
+    pub events: [u64; OBSERVERS.len()],
+    /// Workers merged.
+    pub workers: usize,
+}
+
+impl Snapshot {
+    /// Adds one worker's; hold its lock for this call only (some 50 µs).
+    pub fn add(&mut self, worker: &Recorder, now_ms: u64) {
+        self.counters.add(&worker.counters);
+        self.errors.merge(&worker.errors);
+        self.latency.add(&worker.latency);
+        self.hotkeys.add(&worker.hotkeys, now_ms);
+        self.prefixes.add(&worker.prefixes);
+        self.sizes.add(&worker.sizes);
+        self.connects.merge(&worker.connects.recent(now_ms));
+        for observer in OBSERVERS {
+            self.memory_bytes[observer as usize] += worker.memory_bytes_of(observer);
+        }
+        let events = [
+            worker.latency.timings(),
+            worker.hotkeys.samples(),
+            worker.prefixes.resolved(),
+            worker.sizes.events(),
+            worker.connects.recent(now_ms).total,
+        ];
+        for (sum, events) in self.events.iter_mut().zip(events) {
+            *sum += events;
+        }
+        self.workers += 1;
+    }
+
+    /// Adds the shared tree; after all workers, so that every id they counted is known.
+    pub fn add_tree(&mut self, tree: &PrefixTree) {
+        self.tree = tree.snapshot();
+        self.memory_bytes[Observer::Prefixes as usize] += tree.memory_bytes();
+    }
+}

@@ -1,0 +1,524 @@
+//! Observer 2: which keys are hot, by operations, CPU and bytes, in the last windows and since the reset.
+//!
+//! Three Space-Saving summaries are fed with the commands that were sampled: by operations, by CPU time and by
+//! bytes. The latter two take only commands that cost something ([`COSTLY_CPU_NS`], [`COSTLY_BYTES`]): a rare
+//! but heavy key would never win a slot by operations, and a light one that is heavy in sum is in the first.
+//! Once a second [`HotKeys::rotate`] freezes them: the window is kept and merged into the total, in the way
+//! of *Mergeable Summaries* (Agarwal et al., PODS 2012).
+//!
+//! It is not a list of all keys, and a count is not exact.
+//!
+//! Invariants:
+//! 1. For every key of a summary `count - error <= weight seen <= count`; a key that is missing has at most
+//!    `unmonitored`, which is at most `total / K` and stays so through merging.
+//! 2. Counts are of sampled commands times their weight. For depth classes that sample (see `sampler`) the
+//!    figure has a deviation of `sqrt((interval - 1) * count)` besides; [`Summary::sampling_error`] gives two.
+//! 3. CPU, bytes, reads, writes and misses of a key are counted while it holds its slot: lower bounds.
+//! 4. A key's name is copied once it is proven heavy in its window, at most [`NAME_BYTES_MAX`] of it.
+//! 5. Memory: [`HotKeys::memory_bytes_max`], whatever the traffic.
+//!
+//! Thread safety: owned by one recorder; summaries are plain values.
+
+use super::space_saving::SpaceSaving;
+use std::collections::VecDeque;
+
+/// Slots of the summary by operations. 64 find a third of a Zipf top 20, 256 all of it; 512 leave room.
+pub const OPERATION_SLOTS: usize = 512;
+/// Slots of each of the summaries by CPU and bytes: only costly commands compete there.
+pub const COSTLY_SLOTS: usize = 128;
+/// A command from here on enters the summary by CPU.
+pub const COSTLY_CPU_NS: u32 = 4_000;
+/// A command that moves this much enters the summary by bytes.
+pub const COSTLY_BYTES: u32 = 4_096;
+/// Longest key name kept; longer ones are cut and say so.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Frozen windows kept.
+pub const WINDOWS: usize = 5;
+/// Keys kept of a frozen window.
+pub const WINDOW_KEYS: usize = 64;
+/// Length of a window.
+pub const WINDOW_MS: u64 = 1_000;
+/// A name is copied when a key surely has more than this fraction (1/n) of the window's weight.
+const PROVEN_FRACTION: u32 = 1_024;
+
+/// What a command did to a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Read, and it was there.
+    Read,
+    /// Written or deleted.
+    Write,
+    /// Read, and it was not there.
+    Miss,
+}
+
+/// A key's name, cut to [`NAME_BYTES_MAX`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyName {
+    bytes: Box<[u8]>,
+    length: u32,
+}
+
+impl KeyName {
+    fn copy(key: &[u8]) -> Self {
+        let kept = &key[..key.len().min(NAME_BYTES_MAX)];
+        Self { bytes: kept.into(), length: key.len().min(u32::MAX as usize) as u32 }
+    }
+
+    /// The name, or its beginning.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The length of the whole name.
+    pub fn length(&self) -> usize {
+        self.length as usize
+    }
+
+    /// Whether only the beginning was kept.
+    pub fn is_shortened(&self) -> bool {
+        self.length() > self.bytes.len()
+    }
+}
+
+#[derive(Default)]
+struct Detail {
+    name: Option<Box<KeyName>>,
+    cpu_ns: u32,
+    bytes: u32,
+    reads: u32,
+    writes: u32,
+    misses: u32,
+    db: u8,
+}
+
+/// One key of a summary. All figures are weighted by the sampling interval.
+#[derive(Clone, PartialEq, Debug)]
+pub struct HotKey {
+    /// Hash of the key and its database.
+    pub hash: u64,
+    /// Database.
+    pub db: u8,
+    /// None as long as the key was never proven heavy within one window.
+    pub name: Option<Box<KeyName>>,
+    /// Upper bound of the weight: operations, nanoseconds or bytes, by summary.
+    pub count: u64,
+    /// `count - error` is the lower bound.
+    pub error: u64,
+    /// Reads that found the key.
+    pub reads: u64,
+    /// Writes.
+    pub writes: u64,
+    /// Reads that did not find it.
+    pub misses: u64,
+    /// CPU time, nanoseconds.
+    pub cpu_ns: u64,
+    /// Bytes of request and reply.
+    pub bytes: u64,
+}
+
+impl HotKey {
+    fn absorb(&mut self, other: &mut HotKey) {
+        self.count += other.count;
+        self.error += other.error;
+        self.reads += other.reads;
+        self.writes += other.writes;
+        self.misses += other.misses;
+        self.cpu_ns += other.cpu_ns;
+        self.bytes += other.bytes;
+        if self.name.is_none() {
+            self.name = other.name.take();
+        }
+    }
+}
+
+/// The heaviest keys of some stretch of traffic, mergeable.
+#[derive(Clone, Default, PartialEq, Debug)]
+pub struct Summary {
+    /// By ascending hash, so that merging is one pass.
+    keys: Vec<HotKey>,
+    unmonitored: u64,
+    total: u64,
+    samples: u64,
+}
+
+impl Summary {
+    fn freeze(live: &mut SpaceSaving<Detail>, samples: u64) -> Self {
+        let (unmonitored, total) = (u64::from(live.unmonitored()), u64::from(live.total()));
+        let key = |slot: super::space_saving::Slot<Detail>, count: u32| HotKey {
+            hash: slot.hash,
+            db: slot.detail.db,
+            name: slot.detail.name,
+            count: u64::from(count),
+            error: u64::from(slot.error),
+            reads: u64::from(slot.detail.reads),
+            writes: u64::from(slot.detail.writes),
+            misses: u64::from(slot.detail.misses),
+            cpu_ns: u64::from(slot.detail.cpu_ns),
+            bytes: u64::from(slot.detail.bytes),
+        };
+        let mut keys: Vec<HotKey> = live.drain().map(|(slot, count)| key(slot, count)).collect();
+        keys.sort_unstable_by_key(|key| key.hash);
+        Self { keys, unmonitored, total, samples }
+    }
+
+    fn peek(live: &SpaceSaving<Detail>, samples: u64) -> Self {
+        let key = |slot: &super::space_saving::Slot<Detail>, count: u32| HotKey {
+            hash: slot.hash,
+            db: slot.detail.db,
+            name: slot.detail.name.clone(),
+            count: u64::from(count),
+            error: u64::from(slot.error),
+            reads: u64::from(slot.detail.reads),
+            writes: u64::from(slot.detail.writes),
+            misses: u64::from(slot.detail.misses),
+            cpu_ns: u64::from(slot.detail.cpu_ns),
+            bytes: u64::from(slot.detail.bytes),
+        };
+        let mut keys: Vec<HotKey> = live.items().map(|(slot, count)| key(slot, count)).collect();
+        keys.sort_unstable_by_key(|key| key.hash);
+        Self { keys, unmonitored: u64::from(live.unmonitored()), total: u64::from(live.total()), samples }
+    }
+
+    /// Adds another stretch of traffic, of another worker or another time, keeping at most `slots` keys.
+    ///
+    /// A key that is missing in one of the two may have had that one's `unmonitored` there, so it is added to
+    /// count and error. What is cut off raises `unmonitored`; it stays within `total / slots` as long as both
+    /// sides kept that many.
+    pub fn merge(&mut self, mut other: Summary, slots: usize) {
+        let mut merged: Vec<HotKey> = Vec::with_capacity(self.keys.len() + other.keys.len());
+        let mut mine = std::mem::take(&mut self.keys).into_iter().peekable();
+        let mut theirs = std::mem::take(&mut other.keys).into_iter().peekable();
+        loop {
+            let order = match (mine.peek(), theirs.peek()) {
+                (Some(a), Some(b)) => a.hash.cmp(&b.hash),
+                (Some(_), None) => std::cmp::Ordering::Less,
+                (None, Some(_)) => std::cmp::Ordering::Greater,
+                (None, None) => break,
+            };
+            let (source, missing) = match order {
+                std::cmp::Ordering::Greater => (&mut theirs, self.unmonitored),
+                std::cmp::Ordering::Less => (&mut mine, other.unmonitored),
+                std::cmp::Ordering::Equal => (&mut mine, 0),
+            };
+            let Some(mut key) = source.next() else { break };
+            if order.is_eq()
+                && let Some(mut twin) = theirs.next()
+            {
+                key.absorb(&mut twin);
+            }
+            key.count += missing;
+            key.error += missing;
+            merged.push(key);
+        }
+        self.keys = merged;
+        self.unmonitored += other.unmonitored;
+        self.total += other.total;
+        self.samples += other.samples;
+        self.cut(slots);
+    }
+
+    /// Keeps the `slots` heaviest keys.
+    pub fn cut(&mut self, slots: usize) {
+        if self.keys.len() <= slots {
+            return;
+        }
+        self.keys.select_nth_unstable_by_key(slots, |key| std::cmp::Reverse(key.count));
+        let dropped = self.keys[slots..].iter().map(|key| key.count).max().unwrap_or(0);
+        self.unmonitored = self.unmonitored.max(dropped);
+        self.keys.truncate(slots);
+        self.keys.sort_unstable_by_key(|key| key.hash);
+    }
+
+    /// The `n` heaviest keys, heaviest first.
+    pub fn top(&self, n: usize) -> Vec<&HotKey> {
+        self.top_by(n, |key| key.count)
+    }
+
+    /// The first `n` keys of this summary by another figure (a lower bound each: see the module).
+    pub fn top_by(&self, n: usize, figure: impl Fn(&HotKey) -> u64) -> Vec<&HotKey> {
+        let mut keys: Vec<&HotKey> = self.keys.iter().filter(|key| figure(key) > 0).collect();
+        keys.sort_unstable_by_key(|key| (std::cmp::Reverse(figure(key)), key.hash));
+        keys.truncate(n);
+        keys
+    }
+
+    /// A key by the hash it was recorded with.
+    pub fn get(&self, db: u8, hash: u64) -> Option<&HotKey> {
+        let hash = with_database(db, hash);
+        self.keys.binary_search_by_key(&hash, |key| key.hash).ok().and_then(|at| self.keys.get(at))
+    }
+
+    /// The keys monitored, by hash.
+    pub fn keys(&self) -> &[HotKey] {
+        &self.keys
+    }
+
+    /// What a key that is not listed may have at most.
+    pub fn unmonitored(&self) -> u64 {
+        self.unmonitored
+    }
+
+    /// The weight of all traffic in this stretch.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Commands that were really looked at.
+    pub fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// Two standard deviations of a count that come from sampling, 0 where every command was looked at. Holds
+    /// for the summary by operations.
+    pub fn sampling_error(&self, count: u64) -> u64 {
+        if self.samples == 0 || self.samples >= self.total {
+            return 0;
+        }
+        let interval = self.total as f64 / self.samples as f64;
+        (2.0 * ((interval - 1.0) * count as f64).sqrt()).ceil() as u64
+    }
+
+    fn memory_bytes(&self) -> usize {
+        let names: usize = self.keys.iter().map(|key| name_bytes(&key.name)).sum();
+        self.keys.capacity() * size_of::<HotKey>() + names
+    }
+}
+
+fn name_bytes(name: &Option<Box<KeyName>>) -> usize {
+    name.as_ref().map_or(0, |name| size_of::<KeyName>() + name.bytes.len())
+}
+
+/// Equal keys of two databases are two keys.
+#[inline]
+fn with_database(db: u8, hash: u64) -> u64 {
+    hash ^ u64::from(db).wrapping_mul(0xA24B_AED4_963E_E407)
+}
+
+/// A frozen window.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Window {
+    /// When it was frozen, milliseconds of the clock given to [`HotKeys::rotate`].
+    pub end_ms: u64,
+    /// How long it was.
+    pub span_ms: u64,
+    /// By operations.
+    pub operations: Summary,
+}
+
+/// The recorder of observer 2.
+pub struct HotKeys {
+    operations: SpaceSaving<Detail>,
+    cpu: SpaceSaving<Detail>,
+    bytes: SpaceSaving<Detail>,
+    samples: u64,
+    window_start_ms: u64,
+    previous_total: u32,
+    windows: VecDeque<Window>,
+    operations_total: Summary,
+    cpu_total: Summary,
+    bytes_total: Summary,
+}
+
+impl Default for HotKeys {
+    fn default() -> Self {
+        Self {
+            operations: SpaceSaving::new(OPERATION_SLOTS),
+            cpu: SpaceSaving::new(COSTLY_SLOTS),
+            bytes: SpaceSaving::new(COSTLY_SLOTS),
+            samples: 0,
+            window_start_ms: 0,
+            previous_total: 0,
+            windows: VecDeque::with_capacity(WINDOWS + 1),
+            operations_total: Summary::default(),
+            cpu_total: Summary::default(),
+            bytes_total: Summary::default(),
+        }
+    }
+}
+
+/// One sampled access to one key.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyAccess<'a> {
+    /// Database.
+    pub db: u8,
+    /// The key's hash, any good 64-bit one, the same for all workers.
+    pub hash: u64,
+    /// The key.
+    pub key: &'a [u8],
+    /// How many commands the sample stands for.
+    pub weight: u32,
+    /// What was done.
+    pub access: Access,
+    /// CPU time of the command, nanoseconds.
+    pub cpu_ns: u32,
+    /// Bytes of request and reply.
+    pub bytes: u32,
+}
+
+impl HotKeys {
+    /// Records a sampled access.
+    #[inline]
+    pub fn record(&mut self, access: KeyAccess<'_>) {
+        let hash = with_database(access.db, access.hash);
+        self.samples += 1;
+        let threshold = self.operations.total().max(self.previous_total) / PROVEN_FRACTION;
+        note(self.operations.add(hash, access.weight), &access, threshold);
+        if access.cpu_ns >= COSTLY_CPU_NS {
+            let threshold = self.cpu.total() / PROVEN_FRACTION;
+            note(self.cpu.add(hash, access.cpu_ns.saturating_mul(access.weight)), &access, threshold);
+        }
+        if access.bytes >= COSTLY_BYTES {
+            let threshold = self.bytes.total() / PROVEN_FRACTION;
+            note(self.bytes.add(hash, access.bytes.saturating_mul(access.weight)), &access, threshold);
+        }
+    }
+
+    /// Closes the window when it is [`WINDOW_MS`] old (or its counters are full): about 40 µs, once a second.
+    /// To be called once per batch with any clock in milliseconds.
+    #[inline]
+    pub fn rotate(&mut self, now_ms: u64) {
+        if now_ms.saturating_sub(self.window_start_ms) >= WINDOW_MS || self.must_freeze() {
+            self.freeze(now_ms);
+        }
+    }
+
+    fn must_freeze(&self) -> bool {
+        self.operations.is_full_of_weight() || self.cpu.is_full_of_weight() || self.bytes.is_full_of_weight()
+    }
+
+    #[cold]
+    fn freeze(&mut self, now_ms: u64) {
+        let span_ms = now_ms.saturating_sub(self.window_start_ms);
+        self.window_start_ms = now_ms;
+        self.previous_total = self.operations.total();
+        if self.operations.total() == 0 {
+            return;
+        }
+        let operations = Summary::freeze(&mut self.operations, std::mem::take(&mut self.samples));
+        let mut window = operations.clone();
+        window.cut(WINDOW_KEYS);
+        window.keys.shrink_to_fit();
+        self.windows.push_back(Window { end_ms: now_ms, span_ms, operations: window });
+        if self.windows.len() > WINDOWS {
+            self.windows.pop_front();
+        }
+        self.operations_total.merge(operations, OPERATION_SLOTS);
+        self.cpu_total.merge(Summary::freeze(&mut self.cpu, 0), COSTLY_SLOTS);
+        self.bytes_total.merge(Summary::freeze(&mut self.bytes, 0), COSTLY_SLOTS);
+    }
+
+    /// The weight seen for a key since the reset: an upper bound, None if it is not monitored now.
+    pub fn frequency(&self, db: u8, hash: u64) -> Option<u64> {
+        let live = self.operations.get(with_database(db, hash)).map(|(_, count)| u64::from(count));
+        let past = self.operations_total.get(db, hash).map(|key| key.count);
+        match (live, past) {
+            (None, None) => None,
+            (live, past) => Some(live.unwrap_or(0) + past.unwrap_or(0)),
+        }
+    }
+
+    /// Accesses recorded since the reset.
+    pub fn samples(&self) -> u64 {
+        self.samples + self.operations_total.samples
+    }
+
+    /// Bytes held now.
+    pub fn memory_bytes(&self) -> usize {
+        let live = |summary: &SpaceSaving<Detail>| {
+            summary.memory_bytes()
+                + summary.items().map(|(slot, _)| name_bytes(&slot.detail.name)).sum::<usize>()
+        };
+        let totals = [&self.operations_total, &self.cpu_total, &self.bytes_total];
+        live(&self.operations)
+            + live(&self.cpu)
+            + live(&self.bytes)
+            + totals.iter().map(|summary| summary.memory_bytes()).sum::<usize>()
+            + self
+                .windows
+                .iter()
+                .map(|window| size_of::<Window>() + window.operations.memory_bytes())
+                .sum::<usize>()
+    }
+
+    /// The bound of [`HotKeys::memory_bytes`]: 0.4 MiB if every name is as long as it may be, 0.2 typically.
+    pub const fn memory_bytes_max() -> usize {
+        let name = NAME_BYTES_MAX + size_of::<KeyName>();
+        let live = size_of::<super::space_saving::Slot<Detail>>() + 8 + 4 + 2 + name;
+        // A total may keep the room of both sides of its last merge.
+        let total = 2 * size_of::<HotKey>() + name;
+        let slots = OPERATION_SLOTS + 2 * COSTLY_SLOTS;
+        slots * (live + total) + WINDOWS * (size_of::<Window>() + WINDOW_KEYS * (size_of::<HotKey>() + name))
+    }
+
+    /// Forgets everything.
+    pub fn reset(&mut self) {
+        let window_start_ms = self.window_start_ms;
+        *self = Self { window_start_ms, ..Self::default() };
+    }
+}
+
+#[inline]
+fn note(slot: (&mut super::space_saving::Slot<Detail>, u32), access: &KeyAccess<'_>, threshold: u32) {
+    let (slot, count) = slot;
+    let detail = &mut slot.detail;
+    let weight = access.weight;
+    detail.db = access.db;
+    detail.cpu_ns = detail.cpu_ns.saturating_add(access.cpu_ns.saturating_mul(weight));
+    detail.bytes = detail.bytes.saturating_add(access.bytes.saturating_mul(weight));
+    let counter = match access.access {
+        Access::Read => &mut detail.reads,
+        Access::Write => &mut detail.writes,
+        Access::Miss => &mut detail.misses,
+    };
+    *counter = counter.saturating_add(weight);
+    if detail.name.is_none() && count - slot.error > threshold {
+        detail.name = Some(Box::new(KeyName::copy(access.key)));
+    }
+}
+
+/// The hot keys of all workers, merged.
+#[derive(Clone, Default, Debug)]
+pub struct HotKeysSnapshot {
+    /// Since the reset, by operations.
+    pub operations: Summary,
+    /// Since the reset, by CPU nanoseconds of commands from [`COSTLY_CPU_NS`].
+    pub cpu: Summary,
+    /// Since the reset, by bytes of commands from [`COSTLY_BYTES`].
+    pub bytes: Summary,
+    /// The last complete window, by operations.
+    pub window: Summary,
+    /// How long that window was, the longest of the workers'.
+    pub window_ms: u64,
+}
+
+impl HotKeysSnapshot {
+    /// Adds one worker's. `now_ms` as given to [`HotKeys::rotate`]: a window that ended more than two windows
+    /// ago is not "now" (the worker is idle).
+    pub fn add(&mut self, worker: &HotKeys, now_ms: u64) {
+        let slots = |summary: &Summary, slots: usize| summary.keys.len().max(slots) + slots;
+        let totals = [
+            (
+                &mut self.operations,
+                &worker.operations_total,
+                &worker.operations,
+                worker.samples,
+                OPERATION_SLOTS,
+            ),
+            (&mut self.cpu, &worker.cpu_total, &worker.cpu, 0, COSTLY_SLOTS),
+            (&mut self.bytes, &worker.bytes_total, &worker.bytes, 0, COSTLY_SLOTS),
+        ];
+        for (merged, past, live, samples, capacity) in totals {
+            let room = slots(merged, capacity);
+            merged.merge(past.clone(), room);
+            merged.merge(Summary::peek(live, samples), room);
+        }
+        if let Some(window) = worker.windows.back()
+            && now_ms.saturating_sub(window.end_ms) <= 2 * WINDOW_MS
+        {
+            self.window_ms = self.window_ms.max(window.span_ms);
+            let room = slots(&self.window, WINDOW_KEYS);
+            self.window.merge(window.operations.clone(), room);
+        }
+    }
+}

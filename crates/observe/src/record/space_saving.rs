@@ -1,0 +1,276 @@
+//! Space-Saving: the heaviest items of a stream in a fixed number of slots (Metwally, Agrawal, El Abbadi,
+//! ICDT 2005), here with weights and one counter array that is searched for its minimum only when needed.
+//!
+//! An item that has no slot takes the one with the smallest count and inherits it as its error. The slots that
+//! share the minimum are listed in one scan; a scan is needed again only when the minimum has risen, so the
+//! cost per update is constant on average (for weights of one size at most one scan per `capacity` updates).
+//!
+//! ```text
+//! table   u32 x 2*capacity    tag:16 | slot+1:16, linear probing, backward-shift deletion
+//! counts  u32 x capacity      apart from the slots: the minimum scan reads 2 KiB for 512
+//! slots   hash, error, detail
+//! ```
+//!
+//! Invariants:
+//! 1. `count - error <= true weight <= count` for every item that holds a slot.
+//! 2. The true weight of an item without a slot is at most [`SpaceSaving::unmonitored`] <= total / capacity.
+//! 3. The counts add up to the total.
+//! 4. The total stays below 2^32: the owner freezes before ([`SpaceSaving::is_full_of_weight`]).
+//!
+//! Thread safety: owned by one recorder.
+
+/// Weight after which a summary must be frozen, far enough from 2^32 for any single addition.
+pub const WEIGHT_MAX: u32 = 1 << 31;
+/// Largest weight of one addition; more is cut to it.
+const ADDITION_MAX: u32 = 1 << 28;
+
+/// One monitored item.
+#[derive(Clone, Debug, Default)]
+pub struct Slot<T> {
+    /// The item's 64-bit hash: the item itself is not kept.
+    pub hash: u64,
+    /// How much of the count may belong to the slot's former owners.
+    pub error: u32,
+    /// What the owner keeps per item; reset when the slot changes hands.
+    pub detail: T,
+}
+
+/// A summary of a stream of weighted hashes.
+pub struct SpaceSaving<T> {
+    capacity: usize,
+    table: Box<[u32]>,
+    counts: Vec<u32>,
+    slots: Vec<Slot<T>>,
+    /// Slots that had the minimum at the last scan; stale ones have a larger count by now.
+    least: Vec<u16>,
+    least_count: u32,
+    total: u32,
+}
+
+impl<T: Default> SpaceSaving<T> {
+    /// `capacity` slots, 1 to 16,384.
+    pub fn new(capacity: usize) -> Self {
+        let capacity = capacity.clamp(1, 1 << 14);
+        Self {
+            capacity,
+            table: vec![0; (capacity * 2).next_power_of_two()].into_boxed_slice(),
+            counts: Vec::with_capacity(capacity),
+            slots: Vec::with_capacity(capacity),
+            least: Vec::with_capacity(capacity),
+            least_count: 0,
+            total: 0,
+        }
+    }
+
+    /// Adds `weight` to the item and returns its slot and its new count.
+    #[inline]
+    pub fn add(&mut self, hash: u64, weight: u32) -> (&mut Slot<T>, u32) {
+        let weight = weight.min(ADDITION_MAX);
+        self.total = self.total.saturating_add(weight);
+        let at = match self.find(hash) {
+            Some(at) => {
+                self.counts[at] = self.counts[at].saturating_add(weight);
+                at
+            }
+            None => self.admit(hash, weight),
+        };
+        (&mut self.slots[at], self.counts[at])
+    }
+
+    /// The item's count and slot, if it is monitored.
+    pub fn get(&self, hash: u64) -> Option<(&Slot<T>, u32)> {
+        self.find(hash).map(|at| (&self.slots[at], self.counts[at]))
+    }
+
+    /// What an item without a slot may have at most.
+    pub fn unmonitored(&self) -> u32 {
+        if self.slots.len() < self.capacity { 0 } else { self.counts.iter().copied().min().unwrap_or(0) }
+    }
+
+    /// The weight added since the last freeze.
+    pub fn total(&self) -> u32 {
+        self.total
+    }
+
+    /// Whether the owner must freeze before adding more.
+    pub fn is_full_of_weight(&self) -> bool {
+        self.total >= WEIGHT_MAX
+    }
+
+    /// The monitored items with their counts, in no order.
+    pub fn items(&self) -> impl Iterator<Item = (&Slot<T>, u32)> {
+        self.slots.iter().zip(self.counts.iter().copied())
+    }
+
+    /// Takes the items out and starts again, keeping the memory.
+    pub fn drain(&mut self) -> impl Iterator<Item = (Slot<T>, u32)> + '_ {
+        self.table.fill(0);
+        self.least.clear();
+        self.least_count = 0;
+        self.total = 0;
+        self.slots.drain(..).zip(self.counts.drain(..))
+    }
+
+    /// Bytes held, details' own allocations not included.
+    pub fn memory_bytes(&self) -> usize {
+        self.table.len() * 4
+            + self.counts.capacity() * 4
+            + self.least.capacity() * 2
+            + self.slots.capacity() * size_of::<Slot<T>>()
+    }
+
+    #[inline]
+    fn home(&self, hash: u64) -> usize {
+        // The hash also chooses stripes and buckets elsewhere: take other bits than those.
+        (hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize & (self.table.len() - 1)
+    }
+
+    #[inline]
+    fn tag(hash: u64) -> u32 {
+        (hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) as u32) & 0xFFFF_0000
+    }
+
+    #[inline]
+    fn find(&self, hash: u64) -> Option<usize> {
+        let (mut position, tag) = (self.home(hash), Self::tag(hash));
+        loop {
+            let entry = self.table[position];
+            if entry == 0 {
+                return None;
+            }
+            if entry & 0xFFFF_0000 == tag {
+                let at = (entry & 0xFFFF) as usize - 1;
+                if self.slots[at].hash == hash {
+                    return Some(at);
+                }
+            }
+            position = (position + 1) & (self.table.len() - 1);
+        }
+    }
+
+    fn admit(&mut self, hash: u64, weight: u32) -> usize {
+        if self.slots.len() < self.capacity {
+            self.slots.push(Slot { hash, error: 0, detail: T::default() });
+            self.counts.push(weight);
+            let at = self.slots.len() - 1;
+            self.enter(hash, at);
+            return at;
+        }
+        let at = self.least_slot();
+        self.leave(at);
+        self.slots[at] = Slot { hash, error: self.counts[at], detail: T::default() };
+        self.counts[at] = self.counts[at].saturating_add(weight);
+        self.enter(hash, at);
+        at
+    }
+
+    /// A slot with the smallest count.
+    fn least_slot(&mut self) -> usize {
+        while let Some(at) = self.least.pop() {
+            if self.counts[usize::from(at)] == self.least_count {
+                return usize::from(at);
+            }
+        }
+        let least = self.counts.iter().copied().min().unwrap_or(0);
+        self.least_count = least;
+        for (at, &count) in self.counts.iter().enumerate() {
+            if count == least {
+                self.least.push(at as u16);
+            }
+        }
+        usize::from(self.least.pop().unwrap_or(0))
+    }
+
+    fn enter(&mut self, hash: u64, at: usize) {
+        let mut position = self.home(hash);
+        while self.table[position] != 0 {
+            position = (position + 1) & (self.table.len() - 1);
+        }
+        self.table[position] = Self::tag(hash) | (at as u32 + 1);
+    }
+
+    /// Removes a slot from the table, moving later entries of its run back over the hole.
+    fn leave(&mut self, at: usize) {
+        let mask = self.table.len() - 1;
+        let mut hole = self.home(self.slots[at].hash);
+        while (self.table[hole] & 0xFFFF) as usize != at + 1 {
+            hole = (hole + 1) & mask;
+        }
+        let mut next = (hole + 1) & mask;
+        while self.table[next] != 0 {
+            let home = self.home(self.slots[(self.table[next] & 0xFFFF) as usize - 1].hash);
+            if (next.wrapping_sub(home) & mask) >= (next.wrapping_sub(hole) & mask) {
+                self.table[hole] = self.table[next];
+                hole = next;
+            }
+            next = (next + 1) & mask;
+        }
+        self.table[hole] = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn random(state: &mut u64) -> u64 {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        *state
+    }
+
+    #[test]
+    fn bounds_hold_for_random_streams_of_random_weights() {
+        for seed in [0xA5A5_0001u64, 0xA5A5_0002, 0xA5A5_0003] {
+            println!("seed {seed:#x}");
+            let mut state = seed;
+            let mut summary: SpaceSaving<()> = SpaceSaving::new(64);
+            let mut truth: HashMap<u64, u64> = HashMap::new();
+            for _ in 0..100_000 {
+                let skew = random(&mut state) % 12;
+                let hash = (random(&mut state) % (1 << skew)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+                let weight = [1, 4, 16][(random(&mut state) % 3) as usize];
+                summary.add(hash, weight);
+                *truth.entry(hash).or_default() += u64::from(weight);
+            }
+            let total: u64 = truth.values().sum();
+            assert_eq!(u64::from(summary.total()), total);
+            assert_eq!(summary.items().map(|(_, count)| u64::from(count)).sum::<u64>(), total);
+            assert!(u64::from(summary.unmonitored()) <= total / 64);
+            for (hash, &real) in &truth {
+                match summary.get(*hash) {
+                    Some((slot, count)) => {
+                        assert!(u64::from(count) >= real && u64::from(count - slot.error) <= real)
+                    }
+                    None => assert!(real <= u64::from(summary.unmonitored())),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_table_finds_exactly_its_slots_under_churn() {
+        let mut summary: SpaceSaving<()> = SpaceSaving::new(512);
+        for item in 0..50_000u64 {
+            // Few distinct home positions, so that runs are long and deletions must shift.
+            summary.add(((item % 700) << 40) | (item / 700), 1);
+            if item % 1_000 == 0 {
+                for (slot, count) in summary.items() {
+                    assert_eq!(summary.get(slot.hash).map(|(_, count)| count), Some(count));
+                }
+            }
+        }
+        assert_eq!(summary.table.iter().filter(|&&entry| entry != 0).count(), 512);
+    }
+
+    #[test]
+    fn draining_starts_again() {
+        let mut summary: SpaceSaving<u8> = SpaceSaving::new(4);
+        summary.add(7, 3).0.detail = 9;
+        let items: Vec<_> = summary.drain().map(|(slot, count)| (slot.hash, slot.detail, count)).collect();
+        assert_eq!(items, [(7, 9, 3)]);
+        assert!(summary.get(7).is_none() && summary.total() == 0);
+    }
+}

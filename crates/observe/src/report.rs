@@ -1,0 +1,1 @@
+//! Trees of figures, with their windows and error bounds, and the verdict over them.
