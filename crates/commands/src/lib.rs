@@ -1,1 +1,3 @@
 //! The commands crate.
+
+pub mod config;

@@ -1,0 +1,26 @@
+//! The configuration: redis.conf syntax and CONFIG, without any I/O.
+//!
+//! `table/` names every directive; `directive.rs` says what one is; `line.rs` splits lines and `value.rs` reads values;
+//! `load.rs` turns lines into [`Settings`], which the running server shares as an `Arc` and reads without locks where it
+//! is hot (`hot.rs`); `rewrite.rs` writes them back.
+//!
+//! Not here: reading files and the command line, which is the server's `config.rs`, and the CONFIG command's replies.
+//!
+//! Thread safety: `Settings` is shared by all threads; everything else is used by one.
+
+mod directive;
+mod hot;
+pub mod line;
+mod load;
+mod pattern;
+mod rewrite;
+mod settings;
+mod table;
+mod value;
+
+pub use directive::{Change, Directive, Kind, Refusal, Support, directives, find, suggestion};
+pub use hot::{BusyPoll, ClientClass, MaxmemoryPolicy, Observers, OutputBufferLimit};
+pub use load::{COMMAND_LINE, ConfigError, Loader, Notice, Place, Severity};
+pub use rewrite::rewrite;
+pub use settings::{Access, HashFunction, Settings, live_directives};
+pub use value::memory_bytes;

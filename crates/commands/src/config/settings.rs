@@ -1,0 +1,379 @@
+//! The settings of a running server: every directive's canonical text, and the typed reads of those that are read
+//! rarely. CONFIG GET and CONFIG SET are the two functions here, without their replies.
+//!
+//! It does no I/O: files are read and written by the server, lines are taken in by `load.rs`, the values that the data
+//! path reads live in `hot.rs`.
+//!
+//! Invariants:
+//! 1. CONFIG SET changes all of its directives or none.
+//! 2. An absent feature is never on: its text is always one of its off values.
+//! 3. A hot value and its text are written under the same lock.
+//!
+//! Thread safety: shared as an `Arc`; texts are behind one `RwLock`, hot values in atomics.
+
+use super::directive::{Change, Directive, DirectiveIndex, Support, directives, find};
+use super::hot::Hot;
+use super::pattern::glob_matches;
+use super::value;
+use parking_lot::RwLock;
+use std::borrow::Cow;
+use subtle::ConstantTimeEq;
+
+/// Who may use something dangerous.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    NoOne,
+    Everyone,
+    /// Clients on this machine: loopback addresses and unix sockets.
+    Local,
+}
+
+impl Access {
+    /// Whether a client may, given whether it is on this machine.
+    pub fn allows(self, is_local: bool) -> bool {
+        match self {
+            Access::NoOne => false,
+            Access::Everyone => true,
+            Access::Local => is_local,
+        }
+    }
+}
+
+/// Which hash the keyspace uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HashFunction {
+    Foldhash,
+    SipHash,
+}
+
+/// All settings.
+#[derive(Debug)]
+pub struct Settings {
+    pub(super) hot: Hot,
+    /// Canonical texts by directive index.
+    texts: RwLock<Vec<String>>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings::new()
+    }
+}
+
+impl Settings {
+    /// Every directive at its default.
+    pub fn new() -> Settings {
+        let hot = Hot::default();
+        for directive in directives() {
+            hot.apply(directive.name, directive.default);
+        }
+        Settings { hot, texts: RwLock::new(directives().map(|d| d.default.to_owned()).collect()) }
+    }
+
+    /// The directives whose name or alias matches the glob `pattern`, with their canonical texts: CONFIG GET. A
+    /// pattern without wildcards is answered under the name as it was asked for, as Redis does.
+    pub fn get(&self, pattern: &[u8]) -> Vec<(Cow<'static, str>, String)> {
+        let texts = self.texts.read();
+        let text = |index: usize| texts.get(index).cloned().unwrap_or_default();
+        if !pattern.iter().any(|byte| b"*?[\\".contains(byte)) {
+            let asked = String::from_utf8_lossy(pattern).into_owned();
+            return find(pattern).map(|(index, _)| (Cow::Owned(asked), text(index))).into_iter().collect();
+        }
+        let mut found = Vec::new();
+        for (index, directive) in directives().enumerate() {
+            let names = std::iter::once(&directive.name).chain(directive.aliases);
+            let matching = names.filter(|name| glob_matches(pattern, name.as_bytes()));
+            found.extend(matching.map(|name| (Cow::Borrowed(*name), text(index))));
+        }
+        found
+    }
+
+    /// [`Settings::get`] of several patterns, each directive once.
+    pub fn get_all(&self, patterns: &[&[u8]]) -> Vec<(Cow<'static, str>, String)> {
+        let mut found: Vec<(Cow<'static, str>, String)> = Vec::new();
+        for (name, text) in patterns.iter().flat_map(|pattern| self.get(pattern)) {
+            if !found.iter().any(|(known, _)| known.eq_ignore_ascii_case(&name)) {
+                found.push((name, text));
+            }
+        }
+        found
+    }
+
+    /// CONFIG SET: changes all of `pairs` (name, value) or none. Returns the directives whose value is another now, for
+    /// those that have to act on it, or the error reply in full. `is_local`: the client is on this machine.
+    pub fn set(&self, pairs: &[(&[u8], &[u8])], is_local: bool) -> Result<Vec<&'static Directive>, String> {
+        let mut chosen: Vec<(DirectiveIndex, &'static Directive, &str)> = Vec::with_capacity(pairs.len());
+        let may_change_protected = self.enable_protected_configs().allows(is_local);
+        for (asked, _) in pairs {
+            let Some((index, directive)) = find(asked) else {
+                let asked = String::from_utf8_lossy(asked);
+                return Err(format!("ERR Unknown option or number of arguments for CONFIG SET - '{asked}'"));
+            };
+            // `find` matched ASCII names, so this is text.
+            let asked = std::str::from_utf8(asked).unwrap_or(directive.name);
+            if directive.change == Change::AtStart {
+                return Err(set_error(asked, "can't set immutable config"));
+            }
+            if directive.change == Change::Protected && !may_change_protected {
+                return Err(set_error(asked, "can't set protected config"));
+            }
+            if chosen.iter().any(|(other, _, _)| *other == index) {
+                return Err(set_error(asked, "duplicate parameter"));
+            }
+            chosen.push((index, directive, asked));
+        }
+        let mut texts = self.texts.write();
+        let mut accepted = Vec::with_capacity(pairs.len());
+        for ((index, directive, asked), (_, value)) in chosen.into_iter().zip(pairs) {
+            let current = texts.get(index).map_or("", String::as_str);
+            let text =
+                value::canonical(directive, &[value], current).map_err(|reason| set_error(asked, &reason))?;
+            if directive.is_absent_feature(&text) {
+                return Err(set_error(asked, &format!("not supported: {}", directive.summary)));
+            }
+            accepted.push((index, directive, text));
+        }
+        let mut changed = Vec::new();
+        for (index, directive, text) in accepted {
+            self.hot.apply(directive.name, &text);
+            if let Some(place) = texts.get_mut(index)
+                && *place != text
+            {
+                *place = text;
+                changed.push(directive);
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Stores a canonical text without asking whether the directive may change: for the start, before anyone reads.
+    pub(super) fn put(&self, index: DirectiveIndex, directive: &Directive, text: String) {
+        debug_assert!(!directive.is_absent_feature(&text));
+        let mut texts = self.texts.write();
+        self.hot.apply(directive.name, &text);
+        if let Some(place) = texts.get_mut(index) {
+            *place = text;
+        }
+    }
+
+    pub(super) fn text_at(&self, index: DirectiveIndex) -> String {
+        self.texts.read().get(index).cloned().unwrap_or_default()
+    }
+
+    /// The canonical text of the directive `name`; empty for a name that does not exist, which only a typing error in
+    /// the caller can be.
+    pub fn text(&self, name: &str) -> String {
+        let found = find(name.as_bytes());
+        debug_assert!(found.is_some(), "no directive is called {name}");
+        found.map(|(index, _)| self.text_at(index)).unwrap_or_default()
+    }
+
+    fn number(&self, name: &str) -> u64 {
+        self.text(name).parse().unwrap_or(0)
+    }
+
+    fn access(&self, name: &str) -> Access {
+        match self.text(name).as_str() {
+            "yes" => Access::Everyone,
+            "local" => Access::Local,
+            _ => Access::NoOne,
+        }
+    }
+}
+
+/// Settings that are read at start or rarely; each read takes the texts' lock for a moment.
+impl Settings {
+    /// Addresses to listen on, a leading `-` kept.
+    pub fn bind(&self) -> Vec<String> {
+        self.text("bind").split_whitespace().map(str::to_owned).collect()
+    }
+    /// 0 listens on no TCP port.
+    pub fn port(&self) -> u16 {
+        self.text("port").parse().unwrap_or(0)
+    }
+    pub fn unixsocket(&self) -> Option<String> {
+        Some(self.text("unixsocket")).filter(|path| !path.is_empty())
+    }
+    /// `None` leaves the permissions to umask.
+    pub fn unixsocketperm(&self) -> Option<u32> {
+        u32::from_str_radix(&self.text("unixsocketperm"), 8).ok().filter(|permissions| *permissions != 0)
+    }
+    pub fn tcp_backlog(&self) -> u32 {
+        self.text("tcp-backlog").parse().unwrap_or(0)
+    }
+    /// Worker threads; `None` is one per core.
+    pub fn io_threads(&self) -> Option<usize> {
+        self.text("io-threads").parse().ok().filter(|threads| *threads != 0)
+    }
+    /// At least 1.
+    pub fn databases(&self) -> usize {
+        usize::try_from(self.number("databases")).unwrap_or(1).max(1)
+    }
+    pub fn hash_function(&self) -> HashFunction {
+        if self.text("hash-function") == "siphash" { HashFunction::SipHash } else { HashFunction::Foldhash }
+    }
+    /// 0 is off.
+    pub fn admin_port(&self) -> u16 {
+        self.text("admin-port").parse().unwrap_or(0)
+    }
+    pub fn admin_bind(&self) -> String {
+        self.text("admin-bind")
+    }
+    /// `None` asks for no token.
+    pub fn admin_token(&self) -> Option<String> {
+        Some(self.text("admin-token")).filter(|token| !token.is_empty())
+    }
+    pub fn enable_debug_command(&self) -> Access {
+        self.access("enable-debug-command")
+    }
+    pub fn enable_protected_configs(&self) -> Access {
+        self.access("enable-protected-configs")
+    }
+    /// Percentiles for INFO latencystats, 0 to 100, in the order they are to be printed.
+    pub fn latency_tracking_info_percentiles(&self) -> Vec<f64> {
+        let text = self.text("latency-tracking-info-percentiles");
+        text.split_whitespace().filter_map(|percentile| percentile.parse().ok()).collect()
+    }
+    pub fn requirepass(&self) -> String {
+        self.text("requirepass")
+    }
+    /// Whether `given` is the password, in a time that tells nothing about how much of it is right. Anything is right
+    /// when no password is set.
+    pub fn is_password(&self, given: &[u8]) -> bool {
+        let password = self.requirepass();
+        password.is_empty() || bool::from(password.as_bytes().ct_eq(given))
+    }
+
+    /// Makes CONFIG GET `dir` tell the truth once the server knows its working directory.
+    pub fn set_working_directory(&self, path: &str) {
+        if let Some((index, directive)) = find(b"dir") {
+            self.put(index, directive, path.to_owned());
+        }
+    }
+}
+
+/// The directives that do something, for `limpid.conf` and the documentation.
+pub fn live_directives() -> impl Iterator<Item = &'static Directive> {
+    directives().filter(|directive| directive.support == Support::Live)
+}
+
+fn set_error(asked: &str, reason: &str) -> String {
+    format!("ERR CONFIG SET failed (possibly related to argument '{asked}') - {reason}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(settings: &Settings, pairs: &[(&str, &str)]) -> Result<Vec<&'static str>, String> {
+        let pairs: Vec<(&[u8], &[u8])> = pairs.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+        settings.set(&pairs, true).map(|changed| changed.into_iter().map(|d| d.name).collect())
+    }
+
+    fn names(settings: &Settings, pattern: &str) -> Vec<String> {
+        settings.get(pattern.as_bytes()).into_iter().map(|(name, _)| name.into_owned()).collect()
+    }
+
+    #[test]
+    fn get_of_everything_gives_every_name_once() {
+        let settings = Settings::new();
+        let all = names(&settings, "*");
+        assert_eq!(all.len(), directives().map(|d| 1 + d.aliases.len()).sum::<usize>());
+        assert_eq!(names(&settings, "**"), all);
+        assert_eq!(settings.get_all(&[b"*", b"port", b"PORT"]).len(), all.len());
+    }
+
+    #[test]
+    fn get_takes_globs_in_any_case() {
+        let settings = Settings::new();
+        assert_eq!(settings.get(b"MAXMEMORY"), [(Cow::Borrowed("MAXMEMORY"), "0".to_owned())]);
+        assert_eq!(names(&settings, "MaxMemory-[p]*"), ["maxmemory-policy"]);
+        assert_eq!(names(&settings, "maxm[a-e]mory"), ["maxmemory"]);
+        assert_eq!(names(&settings, "maxm[^f-z]mory"), ["maxmemory"]);
+        assert_eq!(names(&settings, "p?rt"), ["port"]);
+        assert_eq!(names(&settings, "por\\t"), ["port"]);
+        assert_eq!(names(&settings, "*slave*of*"), ["slaveof"]);
+        assert_eq!(names(&settings, "[p]ort["), Vec::<String>::new());
+        assert_eq!(names(&settings, "nonexistent"), Vec::<String>::new());
+        assert_eq!(names(&settings, ""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn set_reports_what_changed() {
+        let settings = Settings::new();
+        assert_eq!(set(&settings, &[("maxmemory", "1mb"), ("timeout", "0")]), Ok(vec!["maxmemory"]));
+        assert_eq!(set(&settings, &[("MAXMEMORY", "1048576")]), Ok(vec![]));
+        assert_eq!(settings.text("maxmemory"), "1048576");
+        assert_eq!(set(&settings, &[("slave-priority", "5")]), Ok(vec!["replica-priority"]));
+    }
+
+    #[test]
+    fn set_changes_all_or_none() {
+        let settings = Settings::new();
+        for wrong in
+            [("foo", "1"), ("timeout", "x"), ("port", "1"), ("appendonly", "yes"), ("maxmemory", "3")]
+        {
+            assert!(set(&settings, &[("maxmemory", "100"), wrong]).is_err());
+            assert_eq!((settings.text("maxmemory").as_str(), settings.maxmemory_bytes()), ("0", 0));
+        }
+    }
+
+    #[test]
+    fn set_errors_are_redis_texts() {
+        let settings = Settings::new();
+        let error = |pairs: &[(&str, &str)]| set(&settings, pairs).unwrap_err();
+        assert_eq!(
+            error(&[("Foo", "1")]),
+            "ERR Unknown option or number of arguments for CONFIG SET - 'Foo'"
+        );
+        let failed = |asked: &str, reason: &str| {
+            format!("ERR CONFIG SET failed (possibly related to argument '{asked}') - {reason}")
+        };
+        assert_eq!(error(&[("maxmemory", "abc")]), failed("maxmemory", "argument must be a memory value"));
+        assert_eq!(error(&[("databases", "x")]), failed("databases", "can't set immutable config"));
+        assert_eq!(error(&[("dir", "/")]), failed("dir", "can't set protected config"));
+        assert_eq!(
+            error(&[("maxmemory", "1"), ("maxmemory", "2")]),
+            failed("maxmemory", "duplicate parameter")
+        );
+        assert_eq!(
+            error(&[("slave-priority", "1"), ("replica-priority", "2")]),
+            failed("replica-priority", "duplicate parameter")
+        );
+        let absent = error(&[("appendonly", "yes")]);
+        assert!(
+            absent.starts_with(&failed("appendonly", "not supported: there is no append-only log yet")),
+            "{absent}"
+        );
+        assert_eq!(set(&settings, &[("appendonly", "no"), ("save", "")]), Ok(vec![]));
+    }
+
+    #[test]
+    fn passwords() {
+        let settings = Settings::new();
+        assert!(settings.is_password(b"anything") && !settings.requires_password());
+        set(&settings, &[("requirepass", "secret")]).unwrap();
+        assert!(settings.requires_password());
+        assert!(
+            settings.is_password(b"secret") && !settings.is_password(b"Secret") && !settings.is_password(b"")
+        );
+        set(&settings, &[("requirepass", "")]).unwrap();
+        assert!(!settings.requires_password());
+    }
+
+    #[test]
+    fn typed_reads_of_the_defaults() {
+        let settings = Settings::new();
+        assert_eq!((settings.port(), settings.admin_port(), settings.databases()), (6379, 8080, 16));
+        assert_eq!(settings.bind(), ["*", "-::*"]);
+        assert_eq!(
+            (settings.unixsocket(), settings.unixsocketperm(), settings.io_threads()),
+            (None, None, None)
+        );
+        assert_eq!(settings.enable_debug_command(), Access::NoOne);
+        assert_eq!(settings.hash_function(), HashFunction::Foldhash);
+        assert_eq!(settings.latency_tracking_info_percentiles(), [50.0, 99.0, 99.9]);
+        assert_eq!((settings.admin_bind().as_str(), settings.admin_token()), ("127.0.0.1", None));
+        assert_eq!(settings.tcp_backlog(), 511);
+    }
+}

@@ -1,0 +1,139 @@
+//! Directives of seeing: slow log, latency, the profile's observers, the admin port.
+//!
+//! Thread safety: constants.
+
+use super::SIZE_MAX;
+use crate::config::directive::{Directive, Kind, Refusal};
+
+const NO_LARGE_LOG: &str =
+    "only slow commands are logged one by one; PROF SIZES shows large requests and replies";
+
+pub(super) const DIRECTIVES: &[Directive] = &[
+    Directive::live(
+        "slowlog-log-slower-than",
+        Kind::Int { min: -1, max: i64::MAX },
+        "10000",
+        "Microseconds from which a command enters the slow log; 0 logs all, -1 none.",
+    )
+    .alias(&["commandlog-execution-slower-than"]),
+    Directive::live(
+        "slowlog-max-len",
+        Kind::Int { min: 0, max: i64::MAX },
+        "128",
+        "Entries the slow log keeps.",
+    )
+    .alias(&["commandlog-slow-execution-max-len"]),
+    Directive::accepted(
+        "commandlog-request-larger-than",
+        Kind::Int { min: -1, max: i64::MAX },
+        "1048576",
+        NO_LARGE_LOG,
+    ),
+    Directive::accepted(
+        "commandlog-large-request-max-len",
+        Kind::Int { min: 0, max: i64::MAX },
+        "128",
+        NO_LARGE_LOG,
+    ),
+    Directive::accepted(
+        "commandlog-reply-larger-than",
+        Kind::Int { min: -1, max: i64::MAX },
+        "1048576",
+        NO_LARGE_LOG,
+    ),
+    Directive::accepted(
+        "commandlog-large-reply-max-len",
+        Kind::Int { min: 0, max: i64::MAX },
+        "128",
+        NO_LARGE_LOG,
+    ),
+    Directive::live(
+        "latency-monitor-threshold",
+        Kind::Int { min: 0, max: i64::MAX },
+        "0",
+        "Milliseconds from which an event enters LATENCY LATEST; 0 records none.",
+    ),
+    Directive::live(
+        "latency-tracking",
+        Kind::Bool,
+        "yes",
+        "Keep a latency histogram per command for LATENCY HISTOGRAM and INFO latencystats.",
+    ),
+    Directive::live(
+        "latency-tracking-info-percentiles",
+        Kind::Percentiles,
+        "50 99 99.9",
+        "The percentiles INFO latencystats prints.",
+    ),
+    Directive::live(
+        "profiling",
+        Kind::Switch,
+        "yes",
+        "All observers at once: off stops every one of them, whatever its own switch says.",
+    ),
+    Directive::live(
+        "profiling-latency",
+        Kind::Switch,
+        "yes",
+        "Latency of every command, split into wait, lock, run and flush: PROF LATENCY.",
+    ),
+    Directive::live(
+        "profiling-hotkeys",
+        Kind::Switch,
+        "yes",
+        "The most used keys, with an error bound: PROF HOTKEYS.",
+    ),
+    Directive::live(
+        "profiling-prefixes",
+        Kind::Switch,
+        "yes",
+        "Keys, memory and traffic per key prefix: PROF PREFIXES.",
+    ),
+    Directive::live("profiling-sizes", Kind::Switch, "yes", "Lengths of keys and values: PROF SIZES."),
+    Directive::live(
+        "profiling-clients",
+        Kind::Switch,
+        "yes",
+        "Traffic and errors of every client: PROF CLIENTS.",
+    ),
+    Directive::live(
+        "profiling-redact-keys",
+        Kind::Switch,
+        "no",
+        "Show stable hashes instead of key names in every profile.",
+    ),
+    Directive::live(
+        "admin-port",
+        Kind::Int { min: 0, max: 65535 },
+        "8080",
+        "HTTP port for /metrics, /healthz and /readyz; 0 is off.",
+    )
+    .at_start(),
+    Directive::live(
+        "admin-bind",
+        Kind::Text,
+        "127.0.0.1",
+        "Address of the admin port; one that is not loopback needs admin-token.",
+    )
+    .at_start(),
+    Directive::live(
+        "admin-token",
+        Kind::Secret,
+        "",
+        "Bearer token that the admin port asks for; empty asks for none.",
+    )
+    .at_start(),
+    Directive::accepted(
+        "tracking-table-max-keys",
+        Kind::Size { min: 0, max: SIZE_MAX },
+        "1000000",
+        "client-side caching is not served yet",
+    ),
+    Directive::absent(
+        "notify-keyspace-events",
+        Kind::EventClasses,
+        &[""],
+        Refusal::Warn,
+        "keyspace notifications are not published yet",
+    ),
+];

@@ -1,0 +1,169 @@
+//! Directives of the process: databases, log, supervision, shutdown, operating system.
+//!
+//! Thread safety: constants.
+
+use super::INT_MAX;
+use crate::config::directive::{Directive, Kind, Refusal};
+
+const SHUTDOWN_FLAGS: &[&str] = &["default", "save", "nosave", "now", "force", "safe", "failover"];
+const NO_SAVE_ON_SHUTDOWN: &str = "the data is in memory only, a shutdown cannot save it";
+const NO_SYSLOG: &str = "the log goes to logfile or standard output, never to syslog";
+const NO_PINNING: &str = "threads are not pinned; use taskset or the service manager";
+const NO_TITLE: &str = "the process title is left as it was started";
+
+pub(super) const DIRECTIVES: &[Directive] = &[
+    Directive::live(
+        "databases",
+        Kind::Int { min: 1, max: INT_MAX },
+        "16",
+        "Number of databases that SELECT can reach; unused ones cost nothing.",
+    )
+    .at_start(),
+    Directive::live("dir", Kind::Text, "", "Working directory, entered at start; empty stays where the server was started.")
+        .protected(),
+    Directive::live(
+        "daemonize",
+        Kind::Bool,
+        "no",
+        "Run in the background, detached from the terminal; the starting command returns once clients can connect.",
+    )
+    .at_start(),
+    Directive::live(
+        "supervised",
+        Kind::Enum(&["upstart", "systemd", "auto", "no"]),
+        "no",
+        "Tell this service manager when the server is ready and when it stops.",
+    )
+    .at_start(),
+    Directive::live(
+        "pidfile",
+        Kind::Text,
+        "",
+        "File that holds the process id while the server runs; empty for none.",
+    )
+    .at_start(),
+    Directive::live(
+        "loglevel",
+        Kind::Enum(&["debug", "verbose", "notice", "warning", "nothing"]),
+        "notice",
+        "The least important messages that are still logged.",
+    ),
+    Directive::live("logfile", Kind::Text, "", "File the log is appended to; empty is standard output.").at_start(),
+    Directive::live(
+        "log-format",
+        Kind::Enum(&["text", "json", "logfmt", "legacy"]),
+        "text",
+        "Shape of a log line; legacy is another name for text.",
+    )
+    .at_start(),
+    Directive::live(
+        "log-timestamp-format",
+        Kind::Enum(&["legacy", "iso8601", "milliseconds"]),
+        "legacy",
+        "How a log line writes its time, always UTC.",
+    )
+    .at_start(),
+    Directive::absent("syslog-enabled", Kind::Bool, &["no"], Refusal::Warn, NO_SYSLOG).at_start(),
+    Directive::accepted("syslog-ident", Kind::Text, "limpid", NO_SYSLOG).at_start(),
+    Directive::accepted(
+        "syslog-facility",
+        Kind::Enum(&["user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"]),
+        "local0",
+        NO_SYSLOG,
+    )
+    .at_start(),
+    Directive::accepted(
+        "hide-user-data-from-log",
+        Kind::Bool,
+        "yes",
+        "values are never logged, and keys only as profiling-redact-keys allows",
+    ),
+    Directive::accepted("always-show-logo", Kind::Bool, "no", "there is no logo").at_start(),
+    Directive::accepted("set-proc-title", Kind::Bool, "yes", NO_TITLE).at_start(),
+    Directive::accepted(
+        "proc-title-template",
+        Kind::Text,
+        "{title} {listen-addr} {server-mode}",
+        NO_TITLE,
+    ),
+    Directive::accepted("crash-log-enabled", Kind::Bool, "yes", "a crash is always logged with its backtrace"),
+    Directive::accepted("crash-memcheck-enabled", Kind::Bool, "yes", "memory is not tested after a crash"),
+    Directive::absent(
+        "locale-collate",
+        Kind::Text,
+        &[""],
+        Refusal::Warn,
+        "texts are compared byte by byte, whatever the locale",
+    ),
+    Directive::accepted(
+        "hz",
+        Kind::Int { min: i32::MIN as i64, max: INT_MAX },
+        "10",
+        "background work runs when it is due, not at a fixed rate",
+    ),
+    Directive::accepted("dynamic-hz", Kind::Bool, "yes", "background work runs when it is due, not at a fixed rate"),
+    Directive::accepted(
+        "shutdown-timeout",
+        Kind::Int { min: 0, max: INT_MAX },
+        "10",
+        "there are no replicas a shutdown would have to wait for",
+    ),
+    Directive::absent(
+        "shutdown-on-sigint",
+        Kind::Flags(SHUTDOWN_FLAGS),
+        &["default", "nosave", "now", "force", "nosave now", "nosave force", "now force", "nosave now force"],
+        Refusal::Warn,
+        NO_SAVE_ON_SHUTDOWN,
+    ),
+    Directive::absent(
+        "shutdown-on-sigterm",
+        Kind::Flags(SHUTDOWN_FLAGS),
+        &["default", "nosave", "now", "force", "nosave now", "nosave force", "now force", "nosave now force"],
+        Refusal::Warn,
+        NO_SAVE_ON_SHUTDOWN,
+    ),
+    Directive::accepted(
+        "ignore-warnings",
+        Kind::Words { min: 0, max: 16 },
+        "",
+        "no warning of Limpid's stops a start, so none has to be ignored",
+    ),
+    Directive::absent(
+        "oom-score-adj",
+        Kind::Enum(&["no", "yes", "relative", "absolute"]),
+        &["no"],
+        Refusal::Warn,
+        "the kernel's OOM score is left alone; set OOMScoreAdjust in the service manager",
+    ),
+    Directive::accepted(
+        "oom-score-adj-values",
+        Kind::Words { min: 3, max: 3 },
+        "0 200 800",
+        "the kernel's OOM score is left alone",
+    ),
+    Directive::accepted(
+        "disable-thp",
+        Kind::Bool,
+        "yes",
+        "the allocator decides about huge pages; no fork ever copies them",
+    )
+    .at_start(),
+    Directive::accepted("server-cpulist", Kind::Text, "", NO_PINNING).alias(&["server_cpulist"]).at_start(),
+    Directive::accepted("bio-cpulist", Kind::Text, "", NO_PINNING).alias(&["bio_cpulist"]).at_start(),
+    Directive::accepted("bgsave-cpulist", Kind::Text, "", NO_PINNING).alias(&["bgsave_cpulist"]).at_start(),
+    Directive::accepted("aof-rewrite-cpulist", Kind::Text, "", NO_PINNING)
+        .alias(&["aof_rewrite_cpulist"])
+        .at_start(),
+    Directive::accepted(
+        "availability-zone",
+        Kind::Text,
+        "",
+        "clients are not told a zone",
+    ),
+    Directive::accepted(
+        "extended-redis-compatibility",
+        Kind::Bool,
+        "no",
+        "the server always presents itself at the level of compatibility it has",
+    ),
+];
