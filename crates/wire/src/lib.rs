@@ -5,11 +5,13 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod extended;
 pub mod inline;
 pub mod number;
 pub mod reply;
 pub mod resp;
 
 pub use args::{Args, OwnedArgs, Span};
+pub use extended::Extended;
 pub use reply::{Mark, Protocol, Reply};
 pub use resp::{Limits, Parsed, ProtocolError, RequestParser};
