@@ -188,7 +188,7 @@ pub fn directives() -> impl Iterator<Item = &'static Directive> + Clone {
 /// The directive called `name` (case-insensitive; an alias will do) and its index.
 pub fn find(name: &[u8]) -> Option<(DirectiveIndex, &'static Directive)> {
     let is_named = |candidate: &&str| candidate.as_bytes().eq_ignore_ascii_case(name);
-    directives().enumerate().find(|(_, d)| is_named(&d.name) || d.aliases.iter().any(|a| is_named(&a)))
+    directives().enumerate().find(|(_, d)| is_named(&d.name) || d.aliases.iter().any(is_named))
 }
 
 /// The file-only name called `name`.

@@ -17,6 +17,7 @@ use super::pattern::glob_matches;
 use super::value;
 use parking_lot::RwLock;
 use std::borrow::Cow;
+use std::sync::OnceLock;
 use subtle::ConstantTimeEq;
 
 /// Who may use something dangerous.
@@ -46,12 +47,22 @@ pub enum HashFunction {
     SipHash,
 }
 
+/// Called for each directive that CONFIG SET changed.
+type ChangeHook = Box<dyn Fn(&Settings, &'static Directive) + Send + Sync>;
+
 /// All settings.
-#[derive(Debug)]
 pub struct Settings {
     pub(super) hot: Hot,
     /// Canonical texts by directive index.
     texts: RwLock<Vec<String>>,
+    changed: OnceLock<ChangeHook>,
+}
+
+impl std::fmt::Debug for Settings {
+    /// The texts alone would show the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings").finish_non_exhaustive()
+    }
 }
 
 impl Default for Settings {
@@ -67,7 +78,15 @@ impl Settings {
         for directive in directives() {
             hot.apply(directive.name, directive.default);
         }
-        Settings { hot, texts: RwLock::new(directives().map(|d| d.default.to_owned()).collect()) }
+        let texts = RwLock::new(directives().map(|d| d.default.to_owned()).collect());
+        Settings { hot, texts, changed: OnceLock::new() }
+    }
+
+    /// Has `hook` called for each directive that CONFIG SET changes, after all are changed and on the caller's thread:
+    /// for what no atomic can carry (log level, limit of open files). Only the first hook counts.
+    pub fn on_change(&self, hook: impl Fn(&Settings, &'static Directive) + Send + Sync + 'static) {
+        let is_first = self.changed.set(Box::new(hook)).is_ok();
+        debug_assert!(is_first, "a second change hook would never be called");
     }
 
     /// The directives whose name or alias matches the glob `pattern`, with their canonical texts: CONFIG GET. A
@@ -142,6 +161,10 @@ impl Settings {
                 *place = text;
                 changed.push(directive);
             }
+        }
+        drop(texts);
+        if let Some(hook) = self.changed.get() {
+            changed.iter().for_each(|directive| hook(self, directive));
         }
         Ok(changed)
     }
@@ -346,6 +369,17 @@ mod tests {
             "{absent}"
         );
         assert_eq!(set(&settings, &[("appendonly", "no"), ("save", "")]), Ok(vec![]));
+    }
+
+    #[test]
+    fn the_hook_hears_of_changes_once_they_are_readable() {
+        let settings = Settings::new();
+        let heard = std::sync::Arc::new(parking_lot::Mutex::new(Vec::new()));
+        let sink = heard.clone();
+        settings.on_change(move |settings, changed| sink.lock().push((changed.name, settings.text(changed.name))));
+        set(&settings, &[("loglevel", "debug"), ("timeout", "0"), ("maxclients", "5")]).unwrap();
+        set(&settings, &[("loglevel", "nonsense")]).unwrap_err();
+        assert_eq!(*heard.lock(), [("loglevel", "debug".to_owned()), ("maxclients", "5".to_owned())]);
     }
 
     #[test]

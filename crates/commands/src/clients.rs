@@ -1,0 +1,162 @@
+//! The register of connected clients: what CLIENT LIST, CLIENT KILL and the profiler may know of a connection, from
+//! any thread.
+//!
+//! Not a connection: the worker that owns the socket writes these figures, mostly once per batch; everybody else reads.
+//!
+//! Invariants: (1) ids ascend and are never reused; (2) a client is registered from accept to close; (3) a killed
+//! client's worker is woken and closes it before it serves it again.
+//!
+//! Thread safety: figures are relaxed atomics with one writer; texts are behind a mutex that only CLIENT commands take.
+
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// Where a client connected from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Tcp { peer: SocketAddr, local: SocketAddr },
+    Unix { path: String },
+}
+
+impl Origin {
+    /// `addr` of CLIENT LIST.
+    pub fn peer(&self) -> String {
+        match self {
+            Origin::Tcp { peer, .. } => peer.to_string(),
+            Origin::Unix { path } => format!("{path}:0"),
+        }
+    }
+
+    /// `laddr` of CLIENT LIST.
+    pub fn local(&self) -> String {
+        match self {
+            Origin::Tcp { local, .. } => local.to_string(),
+            Origin::Unix { path } => format!("{path}:0"),
+        }
+    }
+}
+
+/// What the client said about itself.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    pub name: String,
+    pub library_name: String,
+    pub library_version: String,
+}
+
+/// One connected client; the figures are since it connected unless they say otherwise.
+pub struct Client {
+    pub id: u64,
+    pub origin: Origin,
+    pub fd: i32,
+    pub worker: usize,
+    /// Milliseconds of the keyspace's clock.
+    pub connected_ms: i64,
+    pub names: Mutex<Names>,
+    pub last_active_ms: AtomicI64,
+    pub commands: AtomicU64,
+    pub errors: AtomicU64,
+    pub batches: AtomicU64,
+    pub bytes_in: AtomicU64,
+    pub bytes_out: AtomicU64,
+    pub database: AtomicU16,
+    /// Index of the last command, `u16::MAX` before the first.
+    pub last_command: AtomicU16,
+    /// 2 or 3.
+    pub protocol: AtomicU8,
+    /// Commands queued since MULTI, -1 outside a transaction.
+    pub queued: AtomicI64,
+    pub watching: AtomicU32,
+    pub query_buffer_bytes: AtomicU64,
+    pub output_bytes: AtomicU64,
+    pub output_bytes_peak: AtomicU64,
+    /// Times its socket would not take all that was to be sent.
+    pub output_blocked: AtomicU64,
+    pub authenticated: AtomicBool,
+    pub killed: AtomicBool,
+    /// CLIENT NO-EVICT and CLIENT NO-TOUCH.
+    pub no_touch: AtomicBool,
+}
+
+impl Client {
+    pub fn new(id: u64, origin: Origin, fd: i32, worker: usize, now_ms: i64) -> Client {
+        Client {
+            id,
+            origin,
+            fd,
+            worker,
+            connected_ms: now_ms,
+            names: Mutex::default(),
+            last_active_ms: AtomicI64::new(now_ms),
+            commands: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            database: AtomicU16::new(0),
+            last_command: AtomicU16::new(u16::MAX),
+            protocol: AtomicU8::new(2),
+            queued: AtomicI64::new(-1),
+            watching: AtomicU32::new(0),
+            query_buffer_bytes: AtomicU64::new(0),
+            output_bytes: AtomicU64::new(0),
+            output_bytes_peak: AtomicU64::new(0),
+            output_blocked: AtomicU64::new(0),
+            authenticated: AtomicBool::new(false),
+            killed: AtomicBool::new(false),
+            no_touch: AtomicBool::new(false),
+        }
+    }
+
+    /// Adds to a figure that only this client's worker writes.
+    #[inline]
+    pub fn add(figure: &AtomicU64, by: u64) {
+        figure.store(figure.load(Relaxed).wrapping_add(by), Relaxed);
+    }
+}
+
+/// See the module's text.
+#[derive(Default)]
+pub struct Clients {
+    connected: Mutex<BTreeMap<u64, Arc<Client>>>,
+    ids: AtomicU64,
+}
+
+impl Clients {
+    /// Registers a client under a new id.
+    pub fn connect(&self, make: impl FnOnce(u64) -> Client) -> Arc<Client> {
+        let id = self.ids.fetch_add(1, Relaxed) + 1;
+        let client = Arc::new(make(id));
+        self.connected.lock().insert(id, Arc::clone(&client));
+        client
+    }
+
+    pub fn disconnect(&self, id: u64) {
+        self.connected.lock().remove(&id);
+    }
+
+    pub fn get(&self, id: u64) -> Option<Arc<Client>> {
+        self.connected.lock().get(&id).cloned()
+    }
+
+    /// All clients, oldest first.
+    pub fn all(&self) -> Vec<Arc<Client>> {
+        self.connected.lock().values().cloned().collect()
+    }
+
+    pub fn len(&self) -> usize {
+        self.connected.lock().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Connections since the start.
+    pub fn connections(&self) -> u64 {
+        self.ids.load(Relaxed)
+    }
+}

@@ -1,0 +1,233 @@
+//! A command's view of the data: the stripes that dispatch locked for it, and nothing else.
+//!
+//! Bodies read and write keys through it and cannot lock: a key whose stripe is not held is a mistake of ours, found by
+//! an assertion. Whole-keyspace questions (scan, random key) lock one stripe at a time, here.
+//!
+//! Invariants: (1) `locks` is sorted by (database, stripe) and holds every stripe of the command's keys; (2) reads that
+//! count as hits or misses are counted here and nowhere else.
+//!
+//! Thread safety: belongs to one command on one worker.
+
+use crate::session::Watched;
+use keyspace::hash::stripe_of;
+use keyspace::{
+    Contents, Databases, Deadline, Detached, EntryRef, Journal, Key, Kind, Locked, NewValue, Removal, WatchFlag,
+};
+use observe::record::{Observer, Recorder};
+use smallvec::SmallVec;
+use std::time::Duration;
+
+/// How long a worker waits for one stripe before it parks the command and serves others.
+pub(crate) const LOCK_PATIENCE: Duration = Duration::from_micros(50);
+
+/// Position of a stripe in the order of locks.
+pub(crate) type LockId = u32;
+
+#[inline(always)]
+pub(crate) fn lock_id(database: usize, hash: u64) -> LockId {
+    (database * keyspace::STRIPES + stripe_of(hash)) as LockId
+}
+
+/// Locked stripes, ascending.
+pub(crate) type Locks<'a> = SmallVec<[(LockId, Locked<'a>); 1]>;
+
+/// Locks the stripes with these ids, which ascend without repetition. None if one was not to be had in time; then
+/// none is held.
+pub(crate) fn lock_all<'a>(databases: &'a Databases, ids: &[LockId], now_ms: i64) -> Option<Locks<'a>> {
+    let mut locks = Locks::with_capacity(ids.len());
+    for &id in ids {
+        let (database, stripe) = (id as usize / keyspace::STRIPES, id as usize % keyspace::STRIPES);
+        locks.push((id, databases.get(database, now_ms).lock(stripe, Some(LOCK_PATIENCE))?));
+    }
+    Some(locks)
+}
+
+/// See the module's text.
+pub struct Data<'a> {
+    pub databases: &'a Databases,
+    /// The selected database.
+    pub database: usize,
+    pub journal: &'a mut Journal,
+    pub(crate) recorder: &'a mut Recorder,
+    pub(crate) locks: Locks<'a>,
+    /// The first key, whose hash the batch has computed already.
+    pub(crate) first: Option<Key<'a>>,
+}
+
+impl<'a> Data<'a> {
+    /// The key with its hash.
+    #[inline(always)]
+    pub fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
+        match self.first {
+            Some(first) if std::ptr::eq(first.bytes, bytes) => Key { bytes, hash: first.hash },
+            _ => Key { bytes, hash: self.journal.hasher.hash(bytes) },
+        }
+    }
+
+    /// Milliseconds of the keyspace's clock, the same for all of a batch.
+    #[inline(always)]
+    pub fn now_ms(&self) -> i64 {
+        self.journal.now_ms
+    }
+
+    #[inline(always)]
+    fn position(&self, database: usize, hash: u64) -> usize {
+        let id = lock_id(database, hash);
+        if self.locks.len() == 1 && self.locks[0].0 == id {
+            return 0;
+        }
+        match self.locks.binary_search_by_key(&id, |(id, _)| *id) {
+            Ok(position) => position,
+            Err(_) => panic!("a command reached for a key it did not declare"),
+        }
+    }
+
+    #[inline(always)]
+    fn stripe(&mut self, database: usize, hash: u64) -> (&mut Contents, &mut Journal, &mut Recorder) {
+        let position = self.position(database, hash);
+        (&mut self.locks[position].1, self.journal, self.recorder)
+    }
+
+    /// Reads a key: counts a hit or a miss and an access.
+    #[inline(always)]
+    pub fn read(&mut self, bytes: &[u8]) -> Option<EntryRef<'_>> {
+        let key = self.key(bytes);
+        let (stripe, journal, recorder) = self.stripe(self.database, key.hash);
+        let entry = stripe.read(key, journal);
+        match entry {
+            Some(_) => recorder.counters.hits += 1,
+            None => recorder.counters.misses += 1,
+        }
+        entry
+    }
+
+    /// Looks at a key: counts a hit or a miss, but no access (TTL, TYPE, EXISTS).
+    pub fn look(&mut self, bytes: &[u8]) -> Option<EntryRef<'_>> {
+        let key = self.key(bytes);
+        let (stripe, journal, recorder) = self.stripe(self.database, key.hash);
+        let entry = stripe.look(key, journal);
+        match entry {
+            Some(_) => recorder.counters.hits += 1,
+            None => recorder.counters.misses += 1,
+        }
+        entry
+    }
+
+    /// The entry a write starts from: counted neither as hit or miss, nor as an access.
+    #[inline(always)]
+    pub fn find(&mut self, bytes: &[u8]) -> Option<EntryRef<'_>> {
+        self.find_in(self.database, bytes)
+    }
+
+    /// As [`Data::find`], in another database.
+    #[inline(always)]
+    pub fn find_in(&mut self, database: usize, bytes: &[u8]) -> Option<EntryRef<'_>> {
+        let key = self.key(bytes);
+        let (stripe, journal, _) = self.stripe(database, key.hash);
+        stripe.look(key, journal)
+    }
+
+    /// Creates or replaces a value.
+    #[inline(always)]
+    pub fn store(&mut self, bytes: &[u8], value: NewValue<'_>, kind: Kind, deadline: Deadline) {
+        let key = self.key(bytes);
+        let (stripe, journal, recorder) = self.stripe(self.database, key.hash);
+        stripe.store(key, value, kind, deadline, journal, |key| prefix_of(recorder, key));
+    }
+
+    /// See `keyspace::Contents::value_mut`.
+    pub fn value_mut(&mut self, bytes: &[u8], kind: Kind) -> Option<&mut [u8]> {
+        let key = self.key(bytes);
+        let (stripe, journal, _) = self.stripe(self.database, key.hash);
+        stripe.value_mut(key, kind, journal)
+    }
+
+    /// See `keyspace::Contents::change_blob`.
+    pub fn change_blob(&mut self, bytes: &[u8], kind: Kind, change: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let key = self.key(bytes);
+        let (stripe, journal, _) = self.stripe(self.database, key.hash);
+        stripe.change_blob(key, kind, journal, change)
+    }
+
+    /// Deletes a key; false if it did not exist.
+    pub fn delete(&mut self, bytes: &[u8]) -> bool {
+        let key = self.key(bytes);
+        let (stripe, journal, _) = self.stripe(self.database, key.hash);
+        stripe.remove(key, Removal::Deleted, journal)
+    }
+
+    /// Sets or clears a deadline (milliseconds of the keyspace's clock); false if the key does not exist.
+    pub fn set_deadline(&mut self, bytes: &[u8], expiry_ms: Option<i64>) -> bool {
+        let key = self.key(bytes);
+        let (stripe, journal, _) = self.stripe(self.database, key.hash);
+        stripe.set_deadline(key, expiry_ms, journal)
+    }
+
+    /// A copy of `from` that is to be attached under `name`; None if `from` does not exist.
+    pub fn copy(&mut self, from: &[u8], name: &[u8]) -> Option<Detached> {
+        let key = self.key(from);
+        let (stripe, journal, _) = self.stripe(self.database, key.hash);
+        stripe.copy(key, name, journal)
+    }
+
+    /// Puts a copy into a database, replacing what is there.
+    pub fn attach(&mut self, database: usize, detached: Detached) {
+        let hash = self.journal.hasher.hash(detached.read().key());
+        let (stripe, journal, recorder) = self.stripe(database, hash);
+        let prefix = prefix_of(recorder, detached.read().key());
+        stripe.attach(hash, detached, prefix, journal);
+    }
+
+    /// Watches a key for the session that owns `flag`.
+    pub fn watch(&mut self, bytes: &[u8], flag: &WatchFlag) -> Watched {
+        let key = self.key(bytes);
+        let database = self.database;
+        let (stripe, journal, _) = self.stripe(database, key.hash);
+        let existed = stripe.watch(key, flag, journal);
+        Watched { database, key: bytes.into(), hash: key.hash, existed }
+    }
+
+    /// Visits keys in hash order; see `keyspace::Database::scan`. Locks one stripe at a time, so the command must
+    /// not hold any.
+    pub fn scan(
+        &self, cursor: u64, count: usize, stripes_max: usize, visit: impl FnMut(EntryRef<'_>),
+    ) -> u64 {
+        debug_assert!(self.locks.is_empty());
+        match self.databases.existing(self.database) {
+            Some(database) => database.scan(cursor, count, stripes_max, self.journal, visit),
+            None => 0,
+        }
+    }
+
+    /// A copy of a live key chosen at random.
+    pub fn random_key(&mut self) -> Option<Vec<u8>> {
+        /// Keys past their deadline are drawn again, so often at most: all may be.
+        const DRAWS_MAX: usize = 100;
+        let database = self.databases.existing(self.database)?;
+        let now_ms = self.journal.now_ms;
+        for _ in 0..DRAWS_MAX {
+            let draw = |entry: EntryRef<'_>| {
+                entry.expiry_ms().is_none_or(|expiry_ms| expiry_ms > now_ms).then(|| entry.key().to_vec())
+            };
+            if let Some(key) = database.random_entry(self.journal, draw)? {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// Keys of the selected database, as DBSIZE counts.
+    pub fn len(&self) -> usize {
+        self.databases.existing(self.database).map_or(0, keyspace::Database::len)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The prefix node a new key is counted under.
+#[inline]
+fn prefix_of(recorder: &mut Recorder, key: &[u8]) -> u16 {
+    if recorder.switches.is_on(Observer::Prefixes) { recorder.prefixes.resolve(key) } else { 0 }
+}

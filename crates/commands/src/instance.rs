@@ -1,0 +1,208 @@
+//! The instance: what all workers, the admin plane and background threads of one server share.
+//!
+//! Not a place for a worker's own things (see `dispatch::Executor`): everything here is either constant, an atomic, or
+//! behind a lock that the GET/SET path does not take.
+//!
+//! Invariants: (1) every worker has a gate place, a recorder and a waker of its own; (2) time is measured on one
+//! monotonic clock that starts at 1 with the instance, and shown on the wall clock through `wall_offset_ms`, which
+//! changes only when the wall clock jumps.
+//!
+//! Thread safety: Sync; every field says how.
+
+use crate::clients::Clients;
+use crate::config::{HashFunction, Settings};
+use crate::registry;
+use crate::slowlog::SlowLog;
+use crate::spikes::Spikes;
+use keyspace::locks::{Gate, Place, Shared};
+use keyspace::{Databases, KeyHasher};
+use observe::os::clock::{self, Ticks};
+use observe::record::prefix_tree::PrefixTree;
+use observe::record::{OBSERVERS, Recorder, Snapshot, Switches};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// How far wall clock and monotonic clock may drift apart before it is called a jump and absolute deadlines follow it.
+const JUMP_MS: i64 = 500;
+
+/// See the module's text.
+pub struct Instance {
+    pub settings: Arc<Settings>,
+    pub gate: Gate<Databases>,
+    pub clients: Clients,
+    pub hasher: KeyHasher,
+    pub prefix_tree: Arc<PrefixTree>,
+    /// One per worker, then one for background work and one for the admin plane.
+    pub recorders: Vec<Mutex<Recorder>>,
+    pub slow_log: SlowLog,
+    pub spikes: Spikes,
+    pub counters: Counters,
+    /// 40 hexadecimal digits, new with every start.
+    pub run_id: String,
+    pub workers: usize,
+    /// The configuration file, if there is one.
+    pub config_file: Option<String>,
+    /// Set once; workers leave their loops when they see it.
+    pub stopping: AtomicBool,
+    started: Ticks,
+    wall_offset_ms: AtomicI64,
+    /// For whoever is not a worker: the admin plane, background accounting.
+    visitor: Mutex<Place>,
+    wakers: OnceLock<Vec<Box<dyn Fn() + Send + Sync>>>,
+}
+
+/// Figures that are counted rarely enough for shared atomics.
+#[derive(Default)]
+pub struct Counters {
+    pub rejected_connections: AtomicU64,
+    pub evicted_clients: AtomicU64,
+    pub output_limit_disconnections: AtomicU64,
+    pub query_limit_disconnections: AtomicU64,
+    /// Modifications since the start.
+    pub writes: AtomicU64,
+    pub writes_at_reset: AtomicU64,
+    pub expired_keys: AtomicU64,
+    pub evicted_keys: AtomicU64,
+    pub lock_retries: AtomicU64,
+    pub gate_escalations: AtomicU64,
+    pub event_loop_cycles: AtomicU64,
+    pub event_loop_duration_us: AtomicU64,
+    pub memory_peak_bytes: AtomicU64,
+    pub memory_startup_bytes: AtomicU64,
+}
+
+impl Instance {
+    /// A server's shared state for `workers` workers, and the gate places for them.
+    pub fn new(
+        settings: Arc<Settings>, workers: usize, seed: u64, run_id: String, config_file: Option<String>,
+    ) -> (Instance, Vec<Place>) {
+        clock::calibrate();
+        let hasher = match settings.hash_function() {
+            HashFunction::Foldhash => KeyHasher::fold(seed),
+            HashFunction::Siphash => KeyHasher::sip(),
+        };
+        let (gate, mut places) = Gate::new(Databases::new(settings.databases()), workers + 1);
+        let visitor = places.pop().expect("one place more than workers");
+        let prefix_tree = Arc::new(PrefixTree::default());
+        let switches = switches_of(&settings);
+        let recorder = |worker| Recorder::new(worker, registry::all().len(), Arc::clone(&prefix_tree), switches);
+        let instance = Instance {
+            gate,
+            clients: Clients::default(),
+            hasher,
+            recorders: (0..workers as u64 + 1).map(|worker| Mutex::new(recorder(worker))).collect(),
+            prefix_tree,
+            slow_log: SlowLog::default(),
+            spikes: Spikes::default(),
+            counters: Counters::default(),
+            run_id,
+            workers,
+            config_file,
+            stopping: AtomicBool::new(false),
+            started: clock::now(),
+            wall_offset_ms: AtomicI64::new(wall_ms()),
+            visitor: Mutex::new(visitor),
+            wakers: OnceLock::new(),
+            settings,
+        };
+        (instance, places)
+    }
+
+    /// Milliseconds of the keyspace's clock: monotonic, 1 at the start.
+    #[inline]
+    pub fn now_ms(&self) -> i64 {
+        (clock::now().ns_since(self.started) / 1_000_000) as i64 + 1
+    }
+
+    /// Unix time in milliseconds that corresponds to a moment of the keyspace's clock.
+    pub fn to_unix_ms(&self, moment_ms: i64) -> i64 {
+        moment_ms.saturating_add(self.wall_offset_ms.load(Relaxed) - 1)
+    }
+
+    /// The moment of the keyspace's clock that corresponds to a Unix time in milliseconds; may be in the past,
+    /// even before the start (negative).
+    pub fn from_unix_ms(&self, unix_ms: i64) -> i64 {
+        unix_ms.saturating_sub(self.wall_offset_ms.load(Relaxed) - 1)
+    }
+
+    /// Compares the clocks; to be called now and then. Returns the jump in milliseconds if the wall clock jumped.
+    /// Deadlines stay where they are on the monotonic clock; only their Unix times are told anew.
+    pub fn follow_wall_clock(&self) -> Option<i64> {
+        let expected = self.to_unix_ms(self.now_ms());
+        let jump = wall_ms() - expected;
+        if jump.abs() < JUMP_MS {
+            return None;
+        }
+        self.wall_offset_ms.fetch_add(jump, Relaxed);
+        Some(jump)
+    }
+
+    /// Runs `visit` inside the gate's shared side; for threads that are not workers.
+    pub fn visit<R>(&self, visit: impl FnOnce(&Shared<'_, Databases>) -> R) -> R {
+        let mut place = self.visitor.lock();
+        let shared = self.gate.enter(&mut place);
+        visit(&shared)
+    }
+
+    /// All recorders, merged.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        let now_ms = self.now_ms() as u64;
+        for recorder in &self.recorders {
+            snapshot.add(&recorder.lock(), now_ms);
+        }
+        snapshot.add_tree(&self.prefix_tree);
+        snapshot.workers = self.workers;
+        snapshot
+    }
+
+    /// The recorder for accounting that no worker does.
+    pub fn background_recorder(&self) -> &Mutex<Recorder> {
+        &self.recorders[self.workers]
+    }
+
+    /// Copies the profiling switches of the settings into every recorder.
+    pub fn apply_switches(&self) {
+        let switches = switches_of(&self.settings);
+        self.recorders.iter().for_each(|recorder| recorder.lock().switches = switches);
+    }
+
+    /// Tells the instance how to wake each worker.
+    pub fn set_wakers(&self, wakers: Vec<Box<dyn Fn() + Send + Sync>>) {
+        let _ = self.wakers.set(wakers);
+    }
+
+    pub fn wake(&self, worker: usize) {
+        if let Some(wake) = self.wakers.get().and_then(|wakers| wakers.get(worker)) {
+            wake();
+        }
+    }
+
+    /// Asks every worker to stop.
+    pub fn stop(&self) {
+        self.stopping.store(true, Relaxed);
+        (0..self.workers).for_each(|worker| self.wake(worker));
+    }
+
+    /// Bytes allocated, and the highest figure seen by anybody who asked.
+    pub fn used_memory_bytes(&self) -> (u64, u64) {
+        let used = keyspace::memory::used_bytes() as u64;
+        let peak = self.counters.memory_peak_bytes.fetch_max(used, Relaxed).max(used);
+        (used, peak)
+    }
+}
+
+fn switches_of(settings: &Settings) -> Switches {
+    let on = settings.observers();
+    let mut switches = Switches { profiling: !on.is_off(), ..Switches::default() };
+    let states = [on.latency(), on.hotkeys(), on.prefixes(), on.sizes(), on.clients()];
+    OBSERVERS.into_iter().zip(states).for_each(|(observer, state)| switches.set(observer, state));
+    switches
+}
+
+fn wall_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}

@@ -1,0 +1,89 @@
+//! A session: what the server remembers of one connection from command to command.
+//!
+//! Not the socket and not its buffers: those are the worker's. What other threads may ask about a connection is in
+//! its `Client` (see `clients`); the session writes it, others read it.
+//!
+//! Invariants: (1) `queue` is non-empty only while `multi` is set; (2) every watched key has its flag registered in
+//! its stripe until `watched` is emptied.
+//!
+//! Thread safety: owned by the worker that serves the connection; moves with it.
+
+use crate::clients::Client;
+use crate::command::Command;
+use keyspace::WatchFlag;
+use std::sync::Arc;
+use wire::OwnedArgs;
+
+/// Queued bytes of one transaction: what a client may make the server keep between MULTI and EXEC, as
+/// `client-query-buffer-limit` bounds it in Redis.
+pub const QUEUE_BYTES_MAX: usize = 1 << 30;
+
+/// What CLIENT REPLY set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ReplyMode {
+    #[default]
+    On,
+    Off,
+    /// Nothing for the command after this one.
+    SkipNext,
+    /// Nothing for this command.
+    Skip,
+}
+
+/// A transaction being collected.
+#[derive(Default)]
+pub struct Multi {
+    pub queue: Vec<Queued>,
+    pub queued_bytes: usize,
+    /// A command was refused while queueing: EXEC will abort.
+    pub broken: bool,
+}
+
+/// A queued command.
+pub struct Queued {
+    pub command: &'static Command,
+    pub index: u16,
+    pub args: OwnedArgs,
+}
+
+/// A watched key.
+pub struct Watched {
+    pub database: usize,
+    pub key: Box<[u8]>,
+    pub hash: u64,
+    /// It existed when it was watched; if it has expired since, EXEC aborts.
+    pub existed: bool,
+}
+
+/// See the module's text.
+pub struct Session {
+    pub client: Arc<Client>,
+    pub database: usize,
+    pub authenticated: bool,
+    pub reply_mode: ReplyMode,
+    pub multi: Option<Box<Multi>>,
+    pub watched: Vec<Watched>,
+    pub watch_flag: Option<WatchFlag>,
+    /// The connection is to be closed once its replies are sent.
+    pub closing: bool,
+}
+
+impl Session {
+    pub fn new(client: Arc<Client>, authenticated: bool) -> Session {
+        Session {
+            client,
+            database: 0,
+            authenticated,
+            reply_mode: ReplyMode::On,
+            multi: None,
+            watched: Vec::new(),
+            watch_flag: None,
+            closing: false,
+        }
+    }
+
+    /// Whether some watched key was changed since it was watched.
+    pub fn is_watch_broken(&self) -> bool {
+        self.watch_flag.as_ref().is_some_and(|flag| flag.load(std::sync::atomic::Ordering::Relaxed))
+    }
+}
