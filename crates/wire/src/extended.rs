@@ -166,12 +166,12 @@ fn round(value: u128, exponent: i64, sticky: bool) -> Extended {
     }
     let bits = i64::from(128 - value.leading_zeros());
     let drop = (bits - 64).max(EXPONENT_MIN.saturating_sub(exponent));
-    let kept = match u32::try_from(drop) {
-        Ok(0) => value,
-        Ok(drop @ 1..=128) => round_shift(value, drop, sticky),
-        Ok(_) => return Extended::ZERO,
+    let kept = match drop {
+        0 => value,
+        1..=128 => round_shift(value, drop.unsigned_abs() as u32, sticky),
+        129.. => return Extended::ZERO,
         // Fewer than 64 bits: there is nothing to round, and room at the bottom.
-        Err(_) => value << drop.unsigned_abs(),
+        _ => value << drop.unsigned_abs(),
     };
     let exponent = exponent.saturating_add(drop);
     let (kept, exponent) = if kept >> 64 == 0 { (kept, exponent) } else { (kept >> 1, exponent + 1) };
@@ -430,6 +430,8 @@ mod tests {
             "1.8e-4951",
             "0x1p16384",
             "0x1p-16446",
+            "0xfP-0500630503305050505",
+            "0xfP0500630503305050505",
             "1e99999999999999999999",
             "-1e-99999999999999999999",
             "infin",
