@@ -12,7 +12,8 @@
 //! 3. per key that appears, disappears or changes its size: `added`, `removed`, `resized`.
 //!
 //! Invariants:
-//! 1. Memory is at most [`Recorder::memory_bytes_max`], whatever the load.
+//! 1. Memory is at most [`Recorder::memory_bytes_max`] per observer and [`WORKER_BYTES_MAX`] in all, whatever the
+//!    load; besides there is the one shared prefix tree.
 //! 2. An observer that is switched off records no traffic; `profiling no` switches all off. What goes on is the
 //!    exact counters that INFO shows (calls, errors, hits, misses) and the sums of what is stored: they could
 //!    not be exact again after a pause. Keys that are stored while `prefixes` is off carry node 0.
@@ -249,7 +250,7 @@ impl Recorder {
         OBSERVERS.iter().map(|&observer| self.memory_bytes_of(observer)).sum()
     }
 
-    /// The bound of [`Recorder::memory_bytes_of`]: with every one of 1024 command indexes used, 4 MiB for
+    /// The bound of [`Recorder::memory_bytes_of`]: with every one of 512 command indexes used, 2 MiB for
     /// latency; the 250 commands there are use 1 MiB.
     pub const fn memory_bytes_max(observer: Observer) -> usize {
         match observer {
@@ -279,6 +280,17 @@ impl Recorder {
         self.latency.reset();
     }
 }
+
+/// What the profile may add per worker.
+pub const WORKER_BYTES_MAX: usize = 4 << 20;
+const _: () = assert!(
+    Recorder::memory_bytes_max(Observer::Latency)
+        + Recorder::memory_bytes_max(Observer::HotKeys)
+        + Recorder::memory_bytes_max(Observer::Prefixes)
+        + Recorder::memory_bytes_max(Observer::Sizes)
+        + Recorder::memory_bytes_max(Observer::Clients)
+        <= WORKER_BYTES_MAX
+);
 
 /// All workers, merged at one moment.
 #[derive(Clone, Default, Debug)]

@@ -23,8 +23,8 @@
 
 use super::histogram::{Histogram, Layout};
 
-/// Commands the index space may have: twice what Redis and its modules know.
-pub const COMMANDS_MAX: usize = 1024;
+/// Commands the index space may have: twice what Redis knows.
+pub const COMMANDS_MAX: usize = 512;
 /// What one used command costs one worker, all stages together.
 pub const BLOCK_BYTES_MAX: usize = 4096;
 /// Runs from here on count as having held the worker: others were delayed by a noticeable time.

@@ -357,3 +357,195 @@ impl PrefixSnapshot {
         tree.names.iter().map(prefix).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn random(state: &mut u64) -> usize {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        (*state >> 8) as usize
+    }
+
+    fn word(mut n: usize) -> String {
+        let mut word = String::new();
+        for _ in 0..4 {
+            word.push((b'g' + (n % 20) as u8) as char);
+            n /= 20;
+        }
+        word
+    }
+
+    fn report(workers: &[Prefixes], tree: &PrefixTree) -> (Vec<Prefix>, NodeCounts) {
+        let mut snapshot = PrefixSnapshot::default();
+        workers.iter().for_each(|worker| snapshot.add(worker));
+        (snapshot.prefixes(&tree.snapshot()), snapshot.total())
+    }
+
+    fn of_shape(prefixes: &[Prefix], shape: &str) -> NodeCounts {
+        prefixes.iter().find(|prefix| prefix.shape == shape).map(|prefix| prefix.own).unwrap_or_default()
+    }
+
+    #[test]
+    fn sums_equal_the_totals_through_collapse_exhaustion_and_reuse() {
+        for seed in [0x9EF1_0001u64, 0x9EF1_0002] {
+            println!("seed {seed:#x}");
+            let mut state = seed;
+            let tree = Arc::new(PrefixTree::default());
+            let mut workers = [Prefixes::new(tree.clone()), Prefixes::new(tree.clone())];
+            // Key -> node, value length: what the keyspace would hold.
+            let mut stored: HashMap<String, (u16, usize)> = HashMap::new();
+            let mut released = 0;
+            for step in 0..150_000 {
+                let roll = random(&mut state);
+                // Namespaces come and go, so that ids run out and are used again.
+                let era = step / 10_000;
+                let key = match roll % 4 {
+                    0 => format!("user:{}:{}", random(&mut state) % 500, word(random(&mut state) % 40)),
+                    1 => format!("{}:{}", word(random(&mut state) % 300), word(random(&mut state) % 30)),
+                    2 => format!(
+                        "e{}:{}:{}",
+                        word(era),
+                        word(random(&mut state) % 60),
+                        word(random(&mut state) % 60)
+                    ),
+                    _ => format!("sess:{}", word(random(&mut state) % 100_000)),
+                };
+                let worker = &mut workers[roll / 7 % 2];
+                match stored.get(&key).copied() {
+                    Some((node, value)) if !(roll / 64).is_multiple_of(3) => {
+                        worker.removed(node, key.len(), value, key.len() + value + 16);
+                        stored.remove(&key);
+                    }
+                    Some((node, value)) => {
+                        let after = random(&mut state) % 1_000;
+                        worker.resized(node, after as i64 - value as i64, after as i64 - value as i64);
+                        stored.insert(key, (node, after));
+                    }
+                    None => {
+                        let (node, value) = (worker.resolve(key.as_bytes()), random(&mut state) % 1_000);
+                        worker.added(node, key.len(), value, key.len() + value + 16);
+                        worker.read(node, 4, roll.is_multiple_of(2), 10);
+                        stored.insert(key, (node, value));
+                    }
+                }
+                if step % 10_000 == 9_999 {
+                    // The era's namespace disappears as a whole.
+                    let gone = format!("e{}:", word(era));
+                    let old: Vec<String> =
+                        stored.keys().filter(|key| key.starts_with(&gone)).cloned().collect();
+                    for key in old {
+                        if let Some((node, value)) = stored.remove(&key) {
+                            workers[era % 2].removed(node, key.len(), value, key.len() + value + 16);
+                        }
+                    }
+                    released += maintain(&tree, |visit| workers.iter_mut().for_each(&mut *visit));
+                }
+                if step % 25_000 == 24_999 {
+                    let (prefixes, total) = report(&workers, &tree);
+                    let mut sum = NodeCounts::default();
+                    prefixes.iter().for_each(|prefix| sum.add(&prefix.own));
+                    assert_eq!(sum, total);
+                    assert_eq!(prefixes[0].subtree, total);
+                    assert_eq!(total.keys, stored.len() as i64);
+                    assert_eq!(total.name_bytes, stored.keys().map(|key| key.len() as i64).sum::<i64>());
+                    assert_eq!(
+                        total.value_bytes,
+                        stored.values().map(|&(_, value)| value as i64).sum::<i64>()
+                    );
+                    assert_eq!(total.bytes, total.name_bytes + total.value_bytes + 16 * total.keys);
+                    assert!(prefixes.iter().all(|prefix| prefix.own.keys >= 0), "{prefixes:?}");
+                    // `user:{n}:<field>` stays below the width bound, so each of its nodes must be exact.
+                    for field in 0..40 {
+                        let (shape, end) =
+                            (format!("user:{{n}}:{}", word(field)), format!(":{}", word(field)));
+                        let truth =
+                            stored.keys().filter(|key| key.starts_with("user:") && key.ends_with(&end));
+                        assert_eq!(of_shape(&prefixes, &shape).keys, truth.count() as i64, "{shape}");
+                    }
+                }
+            }
+            assert!(tree.snapshot().used <= NODES_MAX);
+            println!("released {released}");
+        }
+    }
+
+    #[test]
+    fn ids_of_vanished_prefixes_are_released_when_scarce_and_their_traffic_kept() {
+        let tree = Arc::new(PrefixTree::default());
+        let mut workers = [Prefixes::new(tree.clone()), Prefixes::new(tree.clone())];
+        let mut keys = Vec::new();
+        for top in 0..63 {
+            for below in 0..60 {
+                let key = format!("{}:{}", word(top * 7), word(below * 11));
+                let node = workers[0].resolve(key.as_bytes());
+                workers[0].added(node, key.len(), 1, 40);
+                workers[0].read(node, 1, true, 0);
+                keys.push((key, node));
+            }
+        }
+        assert!(tree.is_nearly_full());
+        let before = tree.snapshot().used;
+        assert_eq!(maintain(&tree, |visit| workers.iter_mut().for_each(&mut *visit)), 0, "all have keys");
+        let survivor = keys.pop().expect("keys");
+        for (key, node) in &keys {
+            workers[1].removed(*node, key.len(), 1, 40);
+        }
+        let released = maintain(&tree, |visit| workers.iter_mut().for_each(&mut *visit));
+        assert!(released > 3_000, "{released}");
+        assert_eq!(tree.snapshot().used, before - released);
+        let (prefixes, total) = report(&workers, &tree);
+        assert_eq!((total.keys, total.reads), (1, keys.len() as u64 + 1));
+        assert_eq!(of_shape(&prefixes, &survivor.0).keys, 1);
+        assert_eq!(workers[1].resolve(survivor.0.as_bytes()), survivor.1);
+    }
+
+    #[test]
+    fn collapsed_names_are_resolved_without_the_tree() {
+        let tree = Arc::new(PrefixTree::default());
+        let mut worker = Prefixes::new(tree.clone());
+        for n in 0..1_000 {
+            worker.resolve(format!("sess:{}", word(n)).as_bytes());
+        }
+        let known = worker.resolve(format!("sess:{}", word(5_000)).as_bytes());
+        let guard = tree.snapshot();
+        let shape = Shape::of(b"sess:neverseen");
+        assert_eq!(worker.lookup(worker.hash_under_wide_nodes(&shape)), Some(known));
+        assert!(guard.names.iter().any(|name| name.shape == "sess:{*}" && name.id == known));
+    }
+
+    #[test]
+    fn hit_ratio_and_traffic_are_weighted() {
+        let tree = Arc::new(PrefixTree::default());
+        let mut worker = Prefixes::new(tree.clone());
+        let node = worker.resolve(b"page:1");
+        worker.read(node, 16, true, 100);
+        worker.read(node, 16, true, 100);
+        worker.read(node, 16, true, 100);
+        worker.read(node, 16, false, 10);
+        worker.written(node, 4, 50);
+        let (prefixes, _) = report(std::slice::from_ref(&worker), &tree);
+        let counts = of_shape(&prefixes, "page:{n}");
+        assert_eq!((counts.hit_ratio(), counts.misses(), counts.writes), (Some(0.75), 16, 4));
+        assert_eq!(counts.network_bytes, 16 * 310 + 200);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let tree = Arc::new(PrefixTree::default());
+        let mut worker = Prefixes::new(tree.clone());
+        let mut state = 0xB0_0B5u64;
+        for _ in 0..60_000 {
+            let key: Vec<String> = (0..5).map(|_| word(random(&mut state) % 50)).collect();
+            let node = worker.resolve(key.join("/").as_bytes());
+            worker.added(node, 20, 20, 60);
+        }
+        worker.added(u16::MAX, 1, 1, 1);
+        assert!(worker.memory_bytes() <= Prefixes::memory_bytes_max());
+        assert!(tree.memory_bytes() <= PrefixTree::memory_bytes_max(), "{}", tree.memory_bytes());
+        assert!(PrefixTree::memory_bytes_max() + Prefixes::memory_bytes_max() < 2 << 20);
+    }
+}

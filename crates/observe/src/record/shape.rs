@@ -60,6 +60,11 @@ const fn classes() -> [u8; 256] {
     classes
 }
 
+/// Whether keys are cut at this character.
+pub fn is_separator(character: char) -> bool {
+    u8::try_from(character).is_ok_and(|byte| CLASSES[usize::from(byte)] == SEPARATOR)
+}
+
 /// What a token was recognised as.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Kind {

@@ -1,0 +1,340 @@
+//! A tree of figures: what a report is before it becomes RESP, JSON or text.
+//!
+//! `to_text` is for people at a terminal: names aligned, lists of equal maps as tables, and figures in the
+//! unit their name ends with (`_bytes`, `_usec`, `_ns`, `_ms`, `_s`, `_percent`). The machine-readable forms
+//! keep the plain numbers.
+//!
+//! Thread safety: plain values.
+
+use std::fmt::Write as _;
+
+/// A figure, a text, or a collection of them.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Node {
+    /// Named nodes, in order.
+    Map(Vec<(String, Node)>),
+    /// A sequence.
+    List(Vec<Node>),
+    /// Text.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// A number.
+    Number(f64),
+    /// True or false.
+    Bool(bool),
+    /// Nothing to say.
+    Null,
+}
+
+impl Node {
+    /// A text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// A count; beyond `i64` it is cut.
+    pub fn integer(count: impl TryInto<i64>) -> Self {
+        Self::Integer(count.try_into().unwrap_or(i64::MAX))
+    }
+
+    /// A number; what is not finite becomes null.
+    pub fn number(number: f64) -> Self {
+        if number.is_finite() { Self::Number(number) } else { Self::Null }
+    }
+
+    /// A number or null.
+    pub fn optional(number: Option<f64>) -> Self {
+        number.map_or(Self::Null, Self::number)
+    }
+
+    /// The node of a name in a map.
+    pub fn get(&self, name: &str) -> Option<&Node> {
+        let Self::Map(entries) = self else { return None };
+        entries.iter().find(|(known, _)| known == name).map(|(_, node)| node)
+    }
+
+    /// The members of a list; none of anything else.
+    pub fn items(&self) -> &[Node] {
+        if let Self::List(items) = self { items } else { &[] }
+    }
+
+    /// The text of a text.
+    pub fn as_text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// The value of a number or integer.
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::Integer(integer) => Some(*integer as f64),
+            Self::Number(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// As JSON, order kept.
+    pub fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value;
+        match self {
+            Self::Map(entries) => {
+                Value::Object(entries.iter().map(|(name, node)| (name.clone(), node.to_json())).collect())
+            }
+            Self::List(items) => Value::Array(items.iter().map(Node::to_json).collect()),
+            Self::Text(text) => Value::String(text.clone()),
+            Self::Integer(integer) => Value::from(*integer),
+            Self::Number(number) => serde_json::Number::from_f64(*number).map_or(Value::Null, Value::Number),
+            Self::Bool(truth) => Value::Bool(*truth),
+            Self::Null => Value::Null,
+        }
+    }
+
+    /// As text for a terminal, lines ending with `\n`.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        self.write("", 0, &mut text);
+        text
+    }
+
+    fn is_scalar(&self) -> bool {
+        !matches!(self, Self::Map(_) | Self::List(_))
+    }
+
+    fn write(&self, name: &str, indent: usize, text: &mut String) {
+        match self {
+            Self::Map(entries) => write_map(entries, indent, text),
+            Self::List(items) if items.is_empty() => push_line(text, indent, "(none)"),
+            Self::List(items) if is_table(items) => write_table(items, indent, text),
+            Self::List(items) => write_list(items, name, indent, text),
+            scalar => push_line(text, indent, &scalar.scalar_text(name)),
+        }
+    }
+
+    fn scalar_text(&self, name: &str) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Bool(truth) => if *truth { "yes" } else { "no" }.to_owned(),
+            Self::Null => "-".to_owned(),
+            Self::Integer(integer) => humanised(name, *integer as f64).unwrap_or_else(|| grouped(*integer)),
+            Self::Number(number) => humanised(name, *number).unwrap_or_else(|| plain(*number)),
+            Self::Map(_) | Self::List(_) => String::new(),
+        }
+    }
+}
+
+fn write_map(entries: &[(String, Node)], indent: usize, text: &mut String) {
+    let scalars = entries.iter().filter(|(_, node)| node.is_scalar());
+    let width = scalars.map(|(name, _)| label(name).chars().count()).max().unwrap_or(0);
+    for (name, node) in entries {
+        if node.is_scalar() {
+            push_line(text, indent, &format!("{:<width$}  {}", label(name), node.scalar_text(name)));
+        } else {
+            push_line(text, indent, &label(name));
+            node.write(name, indent + 2, text);
+        }
+    }
+}
+
+fn write_list(items: &[Node], name: &str, indent: usize, text: &mut String) {
+    for (number, item) in items.iter().enumerate() {
+        match item {
+            Node::Map(_) | Node::List(_) => {
+                push_line(text, indent, &format!("{}.", number + 1));
+                item.write(name, indent + 3, text);
+            }
+            scalar => push_line(text, indent, &format!("{}. {}", number + 1, scalar.scalar_text(name))),
+        }
+    }
+}
+
+/// Maps of scalars with the names of the first.
+fn is_table(items: &[Node]) -> bool {
+    let Some(Node::Map(first)) = items.first() else { return false };
+    items.iter().all(|item| {
+        let Node::Map(row) = item else { return false };
+        row.len() == first.len()
+            && row.iter().zip(first).all(|((name, node), (known, _))| name == known && node.is_scalar())
+    })
+}
+
+fn write_table(items: &[Node], indent: usize, text: &mut String) {
+    let rows: Vec<&Vec<(String, Node)>> =
+        items.iter().filter_map(|item| if let Node::Map(row) = item { Some(row) } else { None }).collect();
+    let Some(first) = rows.first() else { return };
+    let cells: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|(name, node)| node.scalar_text(name)).collect()).collect();
+    let heads: Vec<String> = first.iter().map(|(name, _)| label(name)).collect();
+    let is_text: Vec<bool> = (0..heads.len())
+        .map(|column| rows.iter().any(|row| matches!(row.get(column), Some((_, Node::Text(_))))))
+        .collect();
+    let width = |column: usize| {
+        let cells = cells.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain([heads[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
+    for row in std::iter::once(&heads).chain(&cells) {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let (gap, width) = (if column == 0 { "" } else { "  " }, widths[column]);
+            // Writing to a string cannot fail.
+            let _ = if is_text[column] {
+                write!(line, "{gap}{cell:<width$}")
+            } else {
+                write!(line, "{gap}{cell:>width$}")
+            };
+        }
+        push_line(text, indent, line.trim_end());
+    }
+}
+
+fn push_line(text: &mut String, indent: usize, line: &str) {
+    text.extend(std::iter::repeat_n(' ', indent));
+    text.push_str(line);
+    text.push('\n');
+}
+
+/// The name without the unit that its figure is printed with, in words.
+fn label(name: &str) -> String {
+    let name = UNITS.iter().find_map(|(suffix, _)| name.strip_suffix(suffix)).unwrap_or(name);
+    name.replace('_', " ")
+}
+
+type Humanise = fn(f64) -> String;
+const UNITS: [(&str, Humanise); 7] = [
+    ("_bytes", bytes),
+    ("_percent", |number| format!("{} %", plain(number))),
+    ("_usec", |usec| duration(usec * 1_000.0)),
+    ("_ns", duration),
+    ("_ms", |ms| duration(ms * 1_000_000.0)),
+    ("_unix_s", date),
+    ("_s", |s| duration(s * 1_000_000_000.0)),
+];
+
+fn humanised(name: &str, number: f64) -> Option<String> {
+    let unit = UNITS.iter().find(|(suffix, _)| name.ends_with(suffix) || name == &suffix[1..]);
+    unit.map(|(_, humanise)| humanise(number))
+}
+
+/// Bytes with a binary unit: `1.5 MiB`.
+pub fn bytes(bytes: f64) -> String {
+    let mut number = bytes;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if number.abs() < 1024.0 {
+            return format!("{} {unit}", if unit == "B" { plain(number) } else { significant(number) });
+        }
+        number /= 1024.0;
+    }
+    format!("{} TiB", significant(number))
+}
+
+/// A span with the unit that suits it: `1.5 ms`.
+pub fn duration(ns: f64) -> String {
+    let size = ns.abs();
+    if size < 1e3 {
+        format!("{} ns", significant(ns))
+    } else if size < 1e6 {
+        format!("{} us", significant(ns / 1e3))
+    } else if size < 1e9 {
+        format!("{} ms", significant(ns / 1e6))
+    } else if size < 120e9 {
+        format!("{} s", significant(ns / 1e9))
+    } else if size < 2.0 * 3600e9 {
+        format!("{} min", significant(ns / 60e9))
+    } else {
+        format!("{} h", significant(ns / 3600e9))
+    }
+}
+
+/// Seconds since 1970 as a date in UTC (days to civil: Hinnant, "chrono-compatible low-level date algorithms").
+fn date(unix_s: f64) -> String {
+    let seconds = unix_s as i64;
+    let (days, second) = (seconds.div_euclid(86_400) + 719_468, seconds.rem_euclid(86_400));
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC",
+        second / 3_600,
+        second / 60 % 60,
+        second % 60
+    )
+}
+
+/// About three significant digits.
+fn significant(number: f64) -> String {
+    let size = number.abs();
+    if size >= 100.0 || size == 0.0 {
+        format!("{number:.0}")
+    } else if size >= 10.0 {
+        format!("{number:.1}")
+    } else {
+        format!("{number:.2}")
+    }
+}
+
+fn plain(number: f64) -> String {
+    if number.fract() == 0.0 && number.abs() < 9e15 { grouped(number as i64) } else { significant(number) }
+}
+
+/// `1234567` as `1,234,567`.
+fn grouped(integer: i64) -> String {
+    let digits = integer.unsigned_abs().to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3 + 1);
+    if integer < 0 {
+        text.push('-');
+    }
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(entries: &[(&str, Node)]) -> Node {
+        Node::Map(entries.iter().map(|(name, node)| ((*name).to_owned(), node.clone())).collect())
+    }
+
+    #[test]
+    fn text_shows_units_tables_and_alignment() {
+        let row =
+            |key: &str, bytes: i64| map(&[("key", Node::text(key)), ("total_bytes", Node::Integer(bytes))]);
+        let tree = map(&[
+            ("p99_usec", Node::Number(1500.0)),
+            ("hit_percent", Node::Number(12.5)),
+            ("calls", Node::Integer(1_234_567)),
+            ("top", Node::List(vec![row("a", 512), row("long", 3 << 20)])),
+            ("empty", Node::List(vec![])),
+        ]);
+        let expected = "p99    1.50 ms\nhit    12.5 %\ncalls  1,234,567\ntop\n  key      total\n  a        512 B\n  long  3.00 MiB\nempty\n  (none)\n";
+        assert_eq!(tree.to_text(), expected);
+    }
+
+    #[test]
+    fn json_keeps_order_and_plain_numbers() {
+        let tree = map(&[("z_bytes", Node::Integer(2048)), ("a", Node::Null), ("n", Node::number(f64::NAN))]);
+        assert_eq!(tree.to_json().to_string(), r#"{"z_bytes":2048,"a":null,"n":null}"#);
+    }
+
+    #[test]
+    fn dates_are_civil() {
+        assert_eq!(date(0.0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(date(951_827_696.0), "2000-02-29 12:34:56 UTC");
+        assert_eq!(date(1_798_761_599.0), "2026-12-31 23:59:59 UTC");
+    }
+
+    #[test]
+    fn counts_beyond_the_range_are_cut() {
+        assert_eq!(Node::integer(u64::MAX), Node::Integer(i64::MAX));
+    }
+}
