@@ -184,7 +184,8 @@ impl Loader {
     }
 
     fn warn(&mut self, place: &Place, why: &str) {
-        let text = format!("'{}' is ignored: {why} ({}, {})", place.text, place.source, place.line);
+        let unit = if place.source == COMMAND_LINE { "option" } else { "line" };
+        let text = format!("'{}' is ignored: {why} ({}, {unit} {})", place.text, place.source, place.line);
         self.notices.push(Notice { severity: Severity::Warning, text });
     }
 
@@ -209,9 +210,9 @@ impl Loader {
         }
         self.refuse_open_admin_port()?;
         if !self.save_is_off {
-            let ignored = if self.save_is_given { " 'save' is ignored;" } else { "" };
+            let ignored = if self.save_is_given { " 'save' is ignored." } else { "" };
             let text = format!(
-                "The data is in memory only:{ignored} it is gone when the server stops (save \"\" says so)"
+                "The data is in memory only: it is gone when the server stops.{ignored} (save \"\" silences this line.)"
             );
             self.notices.push(Notice { severity: Severity::Notice, text });
         }

@@ -17,6 +17,7 @@ use super::pattern::glob_matches;
 use super::value;
 use parking_lot::RwLock;
 use std::borrow::Cow;
+use std::io;
 use std::sync::OnceLock;
 use subtle::ConstantTimeEq;
 
@@ -44,8 +45,11 @@ impl Access {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HashFunction {
     Foldhash,
-    SipHash,
+    Siphash,
 }
+
+/// Called for CONFIG REWRITE.
+type RewriteHook = Box<dyn Fn(&Settings) -> io::Result<()> + Send + Sync>;
 
 /// Called for each directive that CONFIG SET changed.
 type ChangeHook = Box<dyn Fn(&Settings, &'static Directive) + Send + Sync>;
@@ -56,6 +60,7 @@ pub struct Settings {
     /// Canonical texts by directive index.
     texts: RwLock<Vec<String>>,
     changed: OnceLock<ChangeHook>,
+    rewriter: OnceLock<RewriteHook>,
 }
 
 impl std::fmt::Debug for Settings {
@@ -79,7 +84,7 @@ impl Settings {
             hot.apply(directive.name, directive.default);
         }
         let texts = RwLock::new(directives().map(|d| d.default.to_owned()).collect());
-        Settings { hot, texts, changed: OnceLock::new() }
+        Settings { hot, texts, changed: OnceLock::new(), rewriter: OnceLock::new() }
     }
 
     /// Has `hook` called for each directive that CONFIG SET changes, after all are changed and on the caller's thread:
@@ -169,6 +174,19 @@ impl Settings {
         Ok(changed)
     }
 
+    /// Tells how CONFIG REWRITE reaches the file. Without it the server runs without one.
+    pub fn on_rewrite(&self, rewriter: impl Fn(&Settings) -> io::Result<()> + Send + Sync + 'static) {
+        let is_first = self.rewriter.set(Box::new(rewriter)).is_ok();
+        debug_assert!(is_first, "a second rewriter would never be called");
+    }
+
+    /// CONFIG REWRITE: brings the configuration file up to date, on the caller's thread. An error is the reply in full;
+    /// the file is unchanged then.
+    pub fn rewrite(&self) -> Result<(), String> {
+        let rewriter = self.rewriter.get().ok_or("ERR The server is running without a config file")?;
+        rewriter(self).map_err(|error| format!("ERR Rewriting config file: {}", without_os_code(&error)))
+    }
+
     /// Stores a canonical text without asking whether the directive may change: for the start, before anyone reads.
     pub(super) fn put(&self, index: DirectiveIndex, directive: &Directive, text: String) {
         debug_assert!(!directive.is_absent_feature(&text));
@@ -233,7 +251,7 @@ impl Settings {
         usize::try_from(self.number("databases")).unwrap_or(1).max(1)
     }
     pub fn hash_function(&self) -> HashFunction {
-        if self.text("hash-function") == "siphash" { HashFunction::SipHash } else { HashFunction::Foldhash }
+        if self.text("hash-function") == "siphash" { HashFunction::Siphash } else { HashFunction::Foldhash }
     }
     /// 0 is off.
     pub fn admin_port(&self) -> u16 {
@@ -278,6 +296,12 @@ impl Settings {
 /// The directives that do something, for `limpid.conf` and the documentation.
 pub fn live_directives() -> impl Iterator<Item = &'static Directive> {
     directives().filter(|directive| directive.support == Support::Live)
+}
+
+/// The error's text as C's strerror gives it, without the number that Rust adds.
+fn without_os_code(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error").map_or(text.as_str(), |(reason, _)| reason).to_owned()
 }
 
 fn set_error(asked: &str, reason: &str) -> String {
@@ -376,10 +400,23 @@ mod tests {
         let settings = Settings::new();
         let heard = std::sync::Arc::new(parking_lot::Mutex::new(Vec::new()));
         let sink = heard.clone();
-        settings.on_change(move |settings, changed| sink.lock().push((changed.name, settings.text(changed.name))));
+        settings.on_change(move |settings, changed| {
+            sink.lock().push((changed.name, settings.text(changed.name)))
+        });
         set(&settings, &[("loglevel", "debug"), ("timeout", "0"), ("maxclients", "5")]).unwrap();
         set(&settings, &[("loglevel", "nonsense")]).unwrap_err();
         assert_eq!(*heard.lock(), [("loglevel", "debug".to_owned()), ("maxclients", "5".to_owned())]);
+    }
+
+    #[test]
+    fn rewriting_needs_a_file() {
+        let settings = Settings::new();
+        assert_eq!(settings.rewrite(), Err("ERR The server is running without a config file".to_owned()));
+        settings.on_rewrite(|_| Err(io::Error::from_raw_os_error(2)));
+        assert_eq!(
+            settings.rewrite(),
+            Err("ERR Rewriting config file: No such file or directory".to_owned())
+        );
     }
 
     #[test]
