@@ -86,6 +86,10 @@ pub const TOUCHES_ARBITRARY_KEYS: Flags = Flags(1 << 17);
 /// Runs at once inside MULTI instead of being queued (EXEC, DISCARD, MULTI, WATCH, QUIT, RESET). Not a Redis flag.
 pub const NOT_QUEUED: Flags = Flags(1 << 24);
 
+/// Reads or writes every worker's recorder (`Ctx::snapshot`), so it must hold no stripe: a transaction that contains
+/// one runs behind the gate. Not a Redis flag.
+pub const REPORTS: Flags = Flags(1 << 25);
+
 const FLAG_NAMES: &[(Flags, &str)] = &[
     (WRITE, "write"),
     (READONLY, "readonly"),

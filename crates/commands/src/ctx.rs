@@ -3,13 +3,14 @@
 //! Bodies have no other way to the world: time and randomness come from `data`'s journal, replies go into `reply`. What
 //! happened beside the reply (a conversion, a failed condition) will be reported here as well.
 //!
-//! Thread safety: belongs to one command on one worker.
+//! Thread safety: belongs to one batch on one worker.
 
 use crate::data::Data;
 use crate::instance::Instance;
 use crate::session::Session;
-use keyspace::Journal;
-use observe::record::Recorder;
+use keyspace::{Database, Journal};
+use observe::record::{Recorder, Snapshot};
+use parking_lot::MutexGuard;
 use wire::Reply;
 
 /// For commands that run on the locked stripes of their keys.
@@ -18,8 +19,6 @@ pub struct Ctx<'a> {
     pub session: &'a mut Session,
     pub reply: &'a mut Reply,
     pub data: Data<'a>,
-    /// The command's index in the registry.
-    pub index: u16,
 }
 
 /// For commands that run behind the gate; the databases are an argument of their own.
@@ -28,19 +27,57 @@ pub struct AloneCtx<'a> {
     pub session: &'a mut Session,
     pub reply: &'a mut Reply,
     pub journal: &'a mut Journal,
-    pub(crate) recorder: &'a mut Recorder,
+    pub(crate) recorder: MutexGuard<'a, Recorder>,
 }
 
 impl AloneCtx<'_> {
-    /// Accounts for keys that left with a whole database, which is freed in the background.
-    pub fn discard(&mut self, database: Box<keyspace::Database>, all: bool) {
-        crate::accounting::discard(self.instance, self.recorder, database, all);
+    /// Frees a database that was taken out, and accounts for its keys, in the background.
+    pub fn discard(&mut self, database: Box<Database>) {
+        let recorder = self.instance.background_recorder();
+        let journal_hasher = self.instance.hasher.clone();
+        keyspace::free::in_background(Box::new(Discarded { database, recorder, hasher: journal_hasher }));
+    }
+}
+
+/// A database on its way out: dropping it tells the observers that its keys are gone.
+struct Discarded {
+    database: Box<Database>,
+    recorder: std::sync::Arc<parking_lot::Mutex<Recorder>>,
+    hasher: keyspace::KeyHasher,
+}
+
+impl Drop for Discarded {
+    fn drop(&mut self) {
+        /// Entries told under one hold of the recorder's lock.
+        const PER_LOCK: usize = 1000;
+        let journal = Journal::new(self.hasher.clone(), 1);
+        let mut cursor = 0;
+        loop {
+            let mut recorder = self.recorder.lock();
+            cursor = self.database.scan(cursor, PER_LOCK, usize::MAX, &journal, |entry| {
+                let (key_bytes, value_bytes) = (entry.key().len(), entry.value_bytes());
+                recorder.removed(entry.prefix(), key_bytes, value_bytes, entry.memory_bytes());
+            });
+            if cursor == 0 {
+                return;
+            }
+        }
     }
 }
 
 impl Ctx<'_> {
-    /// The keyspace's moment for an offset from now, in milliseconds.
-    pub fn from_now_ms(&self, offset_ms: i64) -> Option<i64> {
-        self.data.now_ms().checked_add(offset_ms)
+    /// All recorders, merged. This worker's own lock is let go meanwhile, or two workers that ask at the same time
+    /// would wait for each other; a command that calls this has the flag `REPORTS` and holds no stripe.
+    pub fn snapshot(&mut self) -> Snapshot {
+        let instance = self.instance;
+        MutexGuard::unlocked(&mut self.data.recorder, || instance.snapshot())
+    }
+
+    /// Runs `visit` on every recorder in turn (CONFIG RESETSTAT, PROF RESET, a switch); as [`Ctx::snapshot`].
+    pub fn each_recorder(&mut self, mut visit: impl FnMut(&mut Recorder)) {
+        let instance = self.instance;
+        MutexGuard::unlocked(&mut self.data.recorder, || {
+            instance.recorders.iter().for_each(|recorder| visit(&mut recorder.lock()));
+        });
     }
 }

@@ -14,6 +14,7 @@ use keyspace::{
     Contents, Databases, Deadline, Detached, EntryRef, Journal, Key, Kind, Locked, NewValue, Removal, WatchFlag,
 };
 use observe::record::{Observer, Recorder};
+use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 use std::time::Duration;
 
@@ -42,13 +43,24 @@ pub(crate) fn lock_all<'a>(databases: &'a Databases, ids: &[LockId], now_ms: i64
     Some(locks)
 }
 
+/// As [`lock_all`], behind the gate, where nobody else can hold a stripe.
+pub(crate) fn lock_uncontended<'a>(databases: &'a Databases, ids: &[LockId], now_ms: i64) -> Locks<'a> {
+    let lock = |&id: &LockId| {
+        let (database, stripe) = (id as usize / keyspace::STRIPES, id as usize % keyspace::STRIPES);
+        let locked = databases.get(database, now_ms).lock(stripe, None);
+        (id, locked.expect("a lock without a limit is taken"))
+    };
+    ids.iter().map(lock).collect()
+}
+
 /// See the module's text.
 pub struct Data<'a> {
     pub databases: &'a Databases,
     /// The selected database.
     pub database: usize,
     pub journal: &'a mut Journal,
-    pub(crate) recorder: &'a mut Recorder,
+    /// This worker's recorder, locked for the batch.
+    pub(crate) recorder: MutexGuard<'a, Recorder>,
     pub(crate) locks: Locks<'a>,
     /// The first key, whose hash the batch has computed already.
     pub(crate) first: Option<Key<'a>>,
@@ -85,7 +97,7 @@ impl<'a> Data<'a> {
     #[inline(always)]
     fn stripe(&mut self, database: usize, hash: u64) -> (&mut Contents, &mut Journal, &mut Recorder) {
         let position = self.position(database, hash);
-        (&mut self.locks[position].1, self.journal, self.recorder)
+        (&mut self.locks[position].1, self.journal, &mut self.recorder)
     }
 
     /// Reads a key: counts a hit or a miss and an access.
@@ -185,6 +197,26 @@ impl<'a> Data<'a> {
         let (stripe, journal, _) = self.stripe(database, key.hash);
         let existed = stripe.watch(key, flag, journal);
         Watched { database, key: bytes.into(), hash: key.hash, existed }
+    }
+
+    /// Takes back the watches of a session whose stripes are held.
+    pub(crate) fn unwatch(&mut self, watched: &[Watched], flag: &WatchFlag) {
+        for key in watched {
+            self.stripe(key.database, key.hash).0.unwatch(key.hash, flag);
+        }
+    }
+
+    /// Whether a watched key that existed has expired since; its stripe is held.
+    pub(crate) fn has_expired(&mut self, watched: &Watched) -> bool {
+        let key = Key { bytes: &watched.key, hash: watched.hash };
+        let (stripe, journal, _) = self.stripe(watched.database, key.hash);
+        watched.existed && stripe.look(key, journal).is_none()
+    }
+
+    /// The prefix node and value size of a key whose stripe is held, for the observers.
+    pub(crate) fn observed(&mut self, key: Key<'_>) -> Option<(u16, usize)> {
+        let (stripe, journal, _) = self.stripe(self.database, key.hash);
+        stripe.look(key, journal).map(|entry| (entry.prefix(), entry.value_bytes()))
     }
 
     /// Visits keys in hash order; see `keyspace::Database::scan`. Locks one stripe at a time, so the command must

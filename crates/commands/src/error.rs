@@ -46,6 +46,8 @@ impl CommandError {
     pub const DISCARD_WITHOUT_MULTI: CommandError = CommandError::fixed("ERR DISCARD without MULTI");
     pub const EXEC_ABORTED: CommandError =
         CommandError::fixed("EXECABORT Transaction discarded because of previous errors.");
+    pub const TRANSACTION_TOO_LONG: CommandError =
+        CommandError::fixed("ERR transaction discarded: its queued commands are larger than 1 GiB");
     pub const NOT_IN_MULTI: CommandError =
         CommandError::fixed("ERR Command not allowed inside a transaction");
     pub const NO_SUCH_CLIENT: CommandError = CommandError::fixed("ERR No such client");

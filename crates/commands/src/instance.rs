@@ -10,10 +10,11 @@
 //! Thread safety: Sync; every field says how.
 
 use crate::clients::Clients;
-use crate::config::{HashFunction, Settings};
+use crate::config::{HashFunction, MaxmemoryPolicy, Settings};
 use crate::registry;
 use crate::slowlog::SlowLog;
 use crate::spikes::Spikes;
+use keyspace::eviction::Policy;
 use keyspace::locks::{Gate, Place, Shared};
 use keyspace::{Databases, KeyHasher};
 use observe::os::clock::{self, Ticks};
@@ -35,8 +36,8 @@ pub struct Instance {
     pub clients: Clients,
     pub hasher: KeyHasher,
     pub prefix_tree: Arc<PrefixTree>,
-    /// One per worker, then one for background work and one for the admin plane.
-    pub recorders: Vec<Mutex<Recorder>>,
+    /// One per worker, then one for background work.
+    pub recorders: Vec<Arc<Mutex<Recorder>>>,
     pub slow_log: SlowLog,
     pub spikes: Spikes,
     pub counters: Counters,
@@ -47,6 +48,8 @@ pub struct Instance {
     pub config_file: Option<String>,
     /// Set once; workers leave their loops when they see it.
     pub stopping: AtomicBool,
+    /// DEBUG SET-ACTIVE-EXPIRE.
+    pub active_expiry: AtomicBool,
     started: Ticks,
     wall_offset_ms: AtomicI64,
     /// For whoever is not a worker: the admin plane, background accounting.
@@ -93,7 +96,7 @@ impl Instance {
             gate,
             clients: Clients::default(),
             hasher,
-            recorders: (0..workers as u64 + 1).map(|worker| Mutex::new(recorder(worker))).collect(),
+            recorders: (0..workers as u64 + 1).map(|worker| Arc::new(Mutex::new(recorder(worker)))).collect(),
             prefix_tree,
             slow_log: SlowLog::default(),
             spikes: Spikes::default(),
@@ -102,6 +105,7 @@ impl Instance {
             workers,
             config_file,
             stopping: AtomicBool::new(false),
+            active_expiry: AtomicBool::new(true),
             started: clock::now(),
             wall_offset_ms: AtomicI64::new(wall_ms()),
             visitor: Mutex::new(visitor),
@@ -160,8 +164,8 @@ impl Instance {
     }
 
     /// The recorder for accounting that no worker does.
-    pub fn background_recorder(&self) -> &Mutex<Recorder> {
-        &self.recorders[self.workers]
+    pub fn background_recorder(&self) -> Arc<Mutex<Recorder>> {
+        Arc::clone(&self.recorders[self.workers])
     }
 
     /// Copies the profiling switches of the settings into every recorder.
@@ -179,6 +183,10 @@ impl Instance {
         if let Some(wake) = self.wakers.get().and_then(|wakers| wakers.get(worker)) {
             wake();
         }
+    }
+
+    pub fn expires_actively(&self) -> bool {
+        self.active_expiry.load(Relaxed)
     }
 
     /// Asks every worker to stop.
@@ -201,6 +209,20 @@ fn switches_of(settings: &Settings) -> Switches {
     let states = [on.latency(), on.hotkeys(), on.prefixes(), on.sizes(), on.clients()];
     OBSERVERS.into_iter().zip(states).for_each(|(observer, state)| switches.set(observer, state));
     switches
+}
+
+/// The eviction policy that the settings name.
+pub(crate) fn policy_of(settings: &Settings) -> Policy {
+    match settings.maxmemory_policy() {
+        MaxmemoryPolicy::NoEviction => Policy::NoEviction,
+        MaxmemoryPolicy::AllkeysLru => Policy::AllKeysLru,
+        MaxmemoryPolicy::AllkeysLfu => Policy::AllKeysLfu,
+        MaxmemoryPolicy::AllkeysRandom => Policy::AllKeysRandom,
+        MaxmemoryPolicy::VolatileLru => Policy::VolatileLru,
+        MaxmemoryPolicy::VolatileLfu => Policy::VolatileLfu,
+        MaxmemoryPolicy::VolatileRandom => Policy::VolatileRandom,
+        MaxmemoryPolicy::VolatileTtl => Policy::VolatileTtl,
+    }
 }
 
 fn wall_ms() -> i64 {

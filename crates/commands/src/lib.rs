@@ -1,3 +1,29 @@
-//! The commands crate.
+//! What commands mean, and how every one of them passes through dispatch.
+//!
+//! Arrows: families (`string`, `keys`, ...) -> `ctx`, `data`; `dispatch` -> all of them. Bytes come from and go to `wire`,
+//! keys live in `keyspace`, figures go to `observe`. No sockets, no files.
 
+mod admission;
+pub mod clients;
+pub mod command;
 pub mod config;
+pub mod connection;
+pub mod ctx;
+pub mod data;
+pub mod dispatch;
+pub mod error;
+pub mod instance;
+pub mod keys;
+mod recording;
+pub mod registry;
+pub mod server;
+pub mod session;
+pub mod slowlog;
+pub mod spikes;
+pub mod string;
+pub mod testing;
+mod transaction;
+
+pub use dispatch::{End, Executor, Parked};
+pub use instance::Instance;
+pub use session::Session;

@@ -9,7 +9,6 @@
 //! Thread safety: owned by the worker that serves the connection; moves with it.
 
 use crate::clients::Client;
-use crate::command::Command;
 use keyspace::WatchFlag;
 use std::sync::Arc;
 use wire::OwnedArgs;
@@ -37,11 +36,13 @@ pub struct Multi {
     pub queued_bytes: usize,
     /// A command was refused while queueing: EXEC will abort.
     pub broken: bool,
+    /// Some queued command may need memory.
+    pub grows: bool,
 }
 
 /// A queued command.
 pub struct Queued {
-    pub command: &'static Command,
+    /// The command's index in the registry.
     pub index: u16,
     pub args: OwnedArgs,
 }

@@ -1,3 +1,302 @@
-//! placeholder for the first build
-use crate::command::Command;
-pub(crate) const COMMANDS: &[Command] = &[];
+//! Transactions: MULTI, EXEC, DISCARD, WATCH, UNWATCH.
+//!
+//! EXEC locks the stripes of all its commands' keys and of the watched keys at once, checks the watches, and runs: nobody
+//! sees a half of it. What cannot be locked that way (commands that walk the keyspace, more than
+//! `TRANSACTION_STRIPES_MAX` stripes) runs behind the gate, with nobody else inside.
+//!
+//! Not a rollback: as in Redis, a command that fails leaves the others' effects in place.
+//!
+//! Thread safety: works on one session inside one batch.
+
+use crate::command::{
+    Arity, Command, DENYOOM, FAST, Flags, Group, LOADING, NOSCRIPT, NOT_QUEUED, Outcome, READONLY, REPORTS,
+    Run, STALE, WRITE, ALLOW_BUSY, Argument, ArgumentType, KeySpec, Progress, RO,
+};
+use crate::ctx::Ctx;
+use crate::data::{LockId, lock_all, lock_id};
+use crate::dispatch::{AloneRoom, Prepared, Step, UNKNOWN, call, key_ids};
+use crate::error::CommandError;
+use crate::recording::{self, Clock};
+use crate::registry;
+use crate::session::{Multi, QUEUE_BYTES_MAX, Queued, Session};
+use keyspace::hash::stripe_of;
+use keyspace::{Databases, Journal};
+use std::sync::atomic::Ordering::Relaxed;
+use wire::{Args, Reply};
+
+/// Stripes one transaction locks at most; a wider one takes the gate, which is then cheaper.
+const TRANSACTION_STRIPES_MAX: usize = 64;
+
+const CONTROL: Flags = NOSCRIPT.and(LOADING).and(STALE).and(FAST).and(ALLOW_BUSY).and(NOT_QUEUED);
+
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        name: "MULTI",
+        arity: Arity::Exactly(1),
+        flags: CONTROL,
+        group: Group::Transactions,
+        since: "1.2.0",
+        summary: "Starts a transaction.",
+        run: Run::Body(multi),
+        ..Command::DEFAULT
+    },
+    Command {
+        name: "EXEC",
+        arity: Arity::Exactly(1),
+        flags: NOSCRIPT.and(LOADING).and(STALE).and(NOT_QUEUED),
+        group: Group::Transactions,
+        since: "1.2.0",
+        complexity: "Depends on commands in the transaction",
+        summary: "Executes all commands in a transaction.",
+        run: Run::Transaction,
+        ..Command::DEFAULT
+    },
+    Command {
+        name: "DISCARD",
+        arity: Arity::Exactly(1),
+        flags: CONTROL,
+        group: Group::Transactions,
+        since: "2.0.0",
+        complexity: "O(N), when N is the number of queued commands",
+        summary: "Discards a transaction.",
+        run: Run::Body(discard),
+        ..Command::DEFAULT
+    },
+    Command {
+        name: "WATCH",
+        arity: Arity::AtLeast(2),
+        flags: CONTROL,
+        keys: &[KeySpec::range(1, -1, 1, RO)],
+        group: Group::Transactions,
+        since: "2.2.0",
+        complexity: "O(1) for every key.",
+        summary: "Monitors changes to keys to determine the execution of a transaction.",
+        args: &[Argument::new("key", ArgumentType::Key).multiple()],
+        run: Run::Body(watch),
+        ..Command::DEFAULT
+    },
+    Command {
+        name: "UNWATCH",
+        arity: Arity::Exactly(1),
+        flags: NOSCRIPT.and(LOADING).and(STALE).and(FAST).and(ALLOW_BUSY),
+        group: Group::Transactions,
+        since: "2.2.0",
+        summary: "Forgets about watched keys of a transaction.",
+        run: Run::Body(unwatch_command),
+        ..Command::DEFAULT
+    },
+];
+
+fn multi(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    if ctx.session.multi.is_some() {
+        return Err(CommandError::NESTED_MULTI);
+    }
+    ctx.session.multi = Some(Box::default());
+    ctx.session.client.queued.store(0, Relaxed);
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn discard(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    if ctx.session.multi.is_none() {
+        return Err(CommandError::DISCARD_WITHOUT_MULTI);
+    }
+    leave(ctx.session);
+    unwatch(ctx.session, ctx.data.databases);
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn watch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    if ctx.session.multi.is_some() {
+        return Err(CommandError::WATCH_IN_MULTI);
+    }
+    let flag = ctx.session.watch_flag.get_or_insert_default().clone();
+    for key in args.from(1).iter() {
+        let database = ctx.data.database;
+        if !ctx.session.watched.iter().any(|known| known.database == database && *known.key == *key) {
+            ctx.session.watched.push(ctx.data.watch(key, &flag));
+        }
+    }
+    ctx.session.client.watching.store(ctx.session.watched.len() as u32, Relaxed);
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn unwatch_command(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    unwatch(ctx.session, ctx.data.databases);
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// Takes back every watch of a session; the caller holds no stripe.
+pub(crate) fn unwatch(session: &mut Session, databases: &Databases) {
+    let Some(flag) = session.watch_flag.take() else { return };
+    for watched in session.watched.drain(..) {
+        let database = databases.existing(watched.database);
+        if let Some(mut locked) = database.and_then(|database| database.lock(stripe_of(watched.hash), None)) {
+            locked.unwatch(watched.hash, &flag);
+        }
+    }
+    session.client.watching.store(0, Relaxed);
+}
+
+/// Ends the collecting of commands.
+fn leave(session: &mut Session) -> Option<Box<Multi>> {
+    session.client.queued.store(-1, Relaxed);
+    session.multi.take()
+}
+
+/// Tells the client that its request was not admitted; a transaction it was meant for is lost.
+#[cold]
+pub(crate) fn refuse(ctx: &mut Ctx<'_>, request: &Prepared<'_>, refusal: &CommandError) {
+    let recorder = &mut ctx.data.recorder;
+    if request.index != UNKNOWN {
+        recorder.latency.rejected(request.index);
+    }
+    let is_exec = request.index != UNKNOWN
+        && matches!(registry::entry(request.index).command.run, Run::Transaction)
+        && ctx.session.multi.is_some();
+    if is_exec {
+        leave(ctx.session);
+        unwatch(ctx.session, ctx.data.databases);
+        let reason = refusal.text();
+        let reason = reason.strip_prefix("ERR ").unwrap_or(reason);
+        let abort = format!("EXECABORT Transaction discarded because of: {reason}");
+        ctx.data.recorder.errors.record(abort.as_bytes());
+        return ctx.reply.error(&abort);
+    }
+    recorder.errors.record(refusal.text().as_bytes());
+    if let Some(multi) = &mut ctx.session.multi {
+        multi.broken = true;
+    }
+    ctx.reply.error(refusal.text());
+}
+
+/// Keeps a command for EXEC.
+pub(crate) fn queue(ctx: &mut Ctx<'_>, request: &Prepared<'_>, command: &'static Command) {
+    let Some(multi) = &mut ctx.session.multi else { return };
+    multi.queued_bytes += request.args.bytes_len();
+    if multi.queued_bytes > QUEUE_BYTES_MAX {
+        multi.broken = true;
+        multi.queue = Vec::new();
+        return ctx.reply.error(CommandError::TRANSACTION_TOO_LONG.text());
+    }
+    multi.grows |= command.flags.has(DENYOOM);
+    multi.queue.push(Queued { index: request.index, args: request.args.to_owned() });
+    ctx.session.client.queued.store(multi.queue.len() as i64, Relaxed);
+    ctx.reply.simple("QUEUED");
+}
+
+/// EXEC inside the gate's shared side.
+pub(crate) fn execute<'a>(
+    ctx: &mut Ctx<'a>, request: &Prepared<'_>, lock_ids: &mut Vec<LockId>, clock: &Clock,
+) -> Step {
+    let Some(multi) = &ctx.session.multi else {
+        return fail(ctx, request, CommandError::EXEC_WITHOUT_MULTI);
+    };
+    if multi.broken {
+        leave(ctx.session);
+        unwatch(ctx.session, ctx.data.databases);
+        return fail(ctx, request, CommandError::EXEC_ABORTED);
+    }
+    if !plan(multi, ctx.session, ctx.data.journal, lock_ids) {
+        return Step::Alone;
+    }
+    let Some(locks) = lock_all(ctx.data.databases, lock_ids, ctx.data.now_ms()) else { return Step::Busy };
+    ctx.data.locks = locks;
+    let Some(multi) = leave(ctx.session) else { return Step::Done };
+    let broken = take_watches(ctx);
+    if broken {
+        ctx.reply.null_array();
+    } else {
+        ctx.reply.array(multi.queue.len());
+        for queued in &multi.queue {
+            let (prepared, command) = queued.prepared();
+            ctx.data.database = ctx.session.database;
+            ctx.data.first = None;
+            let timing = clock.start(&mut ctx.data.recorder, command.flags);
+            call(ctx, &prepared, command, clock, timing, &mut Progress::default());
+        }
+    }
+    ctx.data.recorder.latency.called(request.index);
+    ctx.data.locks.clear();
+    Step::Done
+}
+
+fn fail(ctx: &mut Ctx<'_>, request: &Prepared<'_>, error: CommandError) -> Step {
+    ctx.reply.error(error.text());
+    ctx.data.recorder.latency.called(request.index);
+    ctx.data.recorder.latency.failed(request.index);
+    ctx.data.recorder.errors.record(error.text().as_bytes());
+    Step::Done
+}
+
+/// Collects the stripes a transaction needs; false if it needs the gate.
+fn plan(multi: &Multi, session: &Session, journal: &Journal, ids: &mut Vec<LockId>) -> bool {
+    ids.clear();
+    let mut database = session.database;
+    for queued in &multi.queue {
+        let command = registry::entry(queued.index).command;
+        let walks = command.keys.is_empty() && (command.flags.has(WRITE) || command.flags.has(READONLY));
+        if walks || command.flags.has(REPORTS) || !matches!(command.run, Run::Body(_)) {
+            return false;
+        }
+        let args = queued.args.as_args();
+        if command.name == "SELECT" {
+            database = wire::number::parse_i64(args.at(1)).map_or(database, |chosen| chosen.max(0) as usize);
+        }
+        key_ids(args, command, database, journal, ids);
+    }
+    ids.extend(session.watched.iter().map(|watched| lock_id(watched.database, watched.hash)));
+    ids.sort_unstable();
+    ids.dedup();
+    ids.len() <= TRANSACTION_STRIPES_MAX
+}
+
+/// Ends the session's watches, whose stripes are held; true if a watched key was changed or has expired.
+fn take_watches(ctx: &mut Ctx<'_>) -> bool {
+    let Some(flag) = ctx.session.watch_flag.take() else { return false };
+    let watched = std::mem::take(&mut ctx.session.watched);
+    let expired = watched.iter().any(|key| ctx.data.has_expired(key));
+    ctx.data.unwatch(&watched, &flag);
+    ctx.session.client.watching.store(0, Relaxed);
+    expired || flag.load(Relaxed)
+}
+
+/// EXEC with nobody else inside the gate.
+pub(crate) fn run_alone(
+    room: &mut AloneRoom<'_>, databases: &mut Databases, request: &Prepared<'_>, session: &mut Session,
+    reply: &mut Reply,
+) {
+    let Some(multi) = leave(session) else { return };
+    let broken = session.is_watch_broken() || has_expired(session, databases, room.journal);
+    unwatch(session, databases);
+    if broken {
+        reply.null_array();
+    } else {
+        reply.array(multi.queue.len());
+        for queued in &multi.queue {
+            room.run(databases, &queued.prepared().0, session, reply);
+        }
+    }
+    let mut recorder = room.instance.recorders[room.worker].lock();
+    recorder.latency.called(request.index);
+    recording::drain(room.journal, &mut recorder);
+}
+
+fn has_expired(session: &Session, databases: &Databases, journal: &mut Journal) -> bool {
+    session.watched.iter().filter(|watched| watched.existed).any(|watched| {
+        let key = keyspace::Key { bytes: &watched.key, hash: watched.hash };
+        let database = databases.existing(watched.database);
+        let locked = database.and_then(|database| database.lock(stripe_of(watched.hash), None));
+        locked.is_none_or(|mut locked| locked.look(key, journal).is_none())
+    })
+}
+
+impl Queued {
+    fn prepared(&self) -> (Prepared<'_>, &'static Command) {
+        let command = registry::entry(self.index).command;
+        (Prepared { args: self.args.as_args(), index: self.index, key: None }, command)
+    }
+}

@@ -66,6 +66,12 @@ impl Database {
         self.stripes[stripe].lock(stripe, &self.wheels, patience)
     }
 
+    /// Locks a stripe if nobody holds it.
+    #[inline(always)]
+    pub fn try_lock(&self, stripe: usize) -> Option<Locked<'_>> {
+        self.stripes[stripe].try_lock(stripe, &self.wheels)
+    }
+
     /// Asks for the lines a lookup of `hash` will need; first `prefetch_bucket`, later `prefetch_entry`.
     #[inline(always)]
     pub fn prefetch_stripe(&self, hash: u64) {
@@ -232,10 +238,9 @@ impl Databases {
         (0..self.count()).filter_map(|number| Some((number, self.existing(number)?)))
     }
 
-    /// Empties a database: the data is taken out at once and freed in the background. Returns how many keys went.
-    pub fn flush(&mut self, number: usize, journal: &mut Journal) -> usize {
-        let Some(mut old) = self.numbered[number].take() else { return 0 };
-        let keys = old.len();
+    /// Empties a database: the data is taken out at once and returned, to be freed where nobody waits for it.
+    pub fn flush(&mut self, number: usize, journal: &mut Journal) -> Option<Box<Database>> {
+        let mut old = self.numbered.get_mut(number)?.take()?;
         let mut new = Box::new(Database::new(journal.now_ms));
         for (old, new) in old.stripes.iter_mut().zip(&mut new.stripes) {
             let contents = old.contents_mut();
@@ -243,9 +248,8 @@ impl Databases {
             old.swap_watches(new);
         }
         let _ = self.numbered[number].set(new);
-        journal.writes += keys as u64;
-        crate::free::in_background(old);
-        keys
+        journal.writes += old.len() as u64;
+        Some(old)
     }
 
     /// Exchanges the data of two databases; watches stay with the number.

@@ -9,9 +9,8 @@
 use crate::entry::EntryRef;
 use crate::hash::KeyHasher;
 
-/// Changes kept before the owner drains them; beyond it only the totals are right (`overflowed`). A command that
-/// touches more keys than this (MSET of 100,000) drains in between, see `Journal::is_full`.
-pub const CHANGES_MAX: usize = 4096;
+/// Changes the journal keeps room for between commands; what a command of very many keys needed beyond is given back.
+pub const CHANGES_KEPT: usize = 1024;
 
 /// What an entry weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -48,6 +47,7 @@ pub struct Journal {
     pub decay_seconds: u16,
     /// Whether `changes` are wanted.
     pub record_changes: bool,
+    /// Since the last drain; at most one per key that one command touched.
     pub changes: Vec<Change>,
     /// Modifications, as INFO's rdb_changes_since_last_save counts them.
     pub writes: u64,
@@ -88,7 +88,7 @@ impl Journal {
 
     #[inline]
     pub(crate) fn changed(&mut self, of: &EntryRef<'_>, before: Option<Footprint>, after: Option<Footprint>) {
-        if self.record_changes && before != after && self.changes.len() < CHANGES_MAX {
+        if self.record_changes && before != after {
             let key_bytes = of.key().len() as u32;
             self.changes.push(Change { prefix: of.prefix(), key_bytes, before, after });
         }

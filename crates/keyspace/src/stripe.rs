@@ -88,16 +88,18 @@ impl Stripe {
         self.expiring.load(Relaxed) as usize
     }
 
-    /// Waits at most this long for the lock; without a limit, as long as it takes.
+    #[inline(always)]
+    pub(crate) fn try_lock<'a>(&'a self, index: usize, wheels: &'a Wheels) -> Option<Locked<'a>> {
+        Some(Locked { contents: self.contents.try_lock()?, stripe: self, wheels, index })
+    }
+
+    /// Waits at most `patience` for the lock; without it, as long as it takes.
     pub(crate) fn lock<'a>(
         &'a self, index: usize, wheels: &'a Wheels, patience: Option<Duration>,
     ) -> Option<Locked<'a>> {
-        let contents = match self.contents.try_lock() {
-            Some(contents) => contents,
-            None => match patience {
-                Some(patience) => self.contents.try_lock_for(patience)?,
-                None => self.contents.lock(),
-            },
+        let contents = match patience {
+            Some(patience) => self.contents.try_lock_for(patience)?,
+            None => self.contents.lock(),
         };
         Some(Locked { contents, stripe: self, wheels, index })
     }

@@ -1,0 +1,91 @@
+//! Admission: whether a request may run at all. Known command, right number of arguments, authenticated, allowed in a
+//! transaction, memory to be had.
+//!
+//! Not the command's own checks of its arguments. Eviction happens here, before any stripe is locked.
+//!
+//! Thread safety: one `Admission` per worker.
+
+use crate::command::{DENYOOM, NO_AUTH, NO_MULTI, Run};
+use crate::ctx::Ctx;
+use crate::dispatch::{Prepared, UNKNOWN};
+use crate::error::CommandError;
+use crate::instance::{Instance, policy_of};
+use crate::registry;
+use keyspace::eviction::{Evictor, Policy};
+use keyspace::{Databases, Journal};
+
+/// Keys evicted for one command at most; what is still too much then is left to the next commands and the timer.
+const EVICTIONS_MAX: usize = 64;
+
+/// What a worker keeps to evict well.
+pub(crate) struct Admission {
+    evictor: Evictor,
+    policy: Policy,
+}
+
+impl Default for Admission {
+    fn default() -> Admission {
+        Admission { evictor: Evictor::default(), policy: Policy::NoEviction }
+    }
+}
+
+impl Admission {
+    /// Evicts until used memory is within `maxmemory`, a bounded number of keys. False if memory is over the limit and
+    /// nothing could be evicted.
+    pub(crate) fn make_room(&mut self, instance: &Instance, databases: &Databases, journal: &mut Journal) -> bool {
+        let limit = instance.settings.maxmemory_bytes();
+        if limit == 0 || keyspace::memory::used_bytes() as u64 <= limit {
+            return true;
+        }
+        let policy = policy_of(&instance.settings);
+        if policy != self.policy {
+            self.policy = policy;
+            self.evictor.reset();
+        }
+        let decay_seconds = instance.settings.lfu_decay_time_minutes() * 60;
+        journal.decay_seconds = u16::try_from(decay_seconds).unwrap_or(u16::MAX);
+        let samples = instance.settings.maxmemory_samples() as usize;
+        for _ in 0..EVICTIONS_MAX {
+            if self.evictor.evict_one(databases, policy, samples, journal).is_none() {
+                return false;
+            }
+            if keyspace::memory::used_bytes() as u64 <= limit {
+                return true;
+            }
+        }
+        true
+    }
+}
+
+/// Decides whether a request may run; the error is what the client is told.
+#[inline(always)]
+pub(crate) fn admit(
+    ctx: &mut Ctx<'_>, request: &Prepared<'_>, admission: &mut Admission,
+) -> Result<(), CommandError> {
+    if request.index == UNKNOWN {
+        return Err(CommandError::unknown_command(request.args));
+    }
+    let entry = registry::entry(request.index);
+    let command = entry.command;
+    if !command.arity.accepts(request.args.len()) {
+        return Err(CommandError::wrong_arity(&entry.full_name));
+    }
+    if let Run::Container = command.run {
+        return Err(match request.args.get(1) {
+            Some(subcommand) => CommandError::unknown_subcommand(command.name, subcommand),
+            None => CommandError::wrong_arity(&entry.full_name),
+        });
+    }
+    if !ctx.session.authenticated && !command.flags.has(NO_AUTH) {
+        return Err(CommandError::NO_AUTH);
+    }
+    if ctx.session.multi.is_some() && command.flags.has(NO_MULTI) {
+        return Err(CommandError::NOT_IN_MULTI);
+    }
+    let grows = command.flags.has(DENYOOM)
+        || matches!((&command.run, &ctx.session.multi), (Run::Transaction, Some(multi)) if multi.grows);
+    if grows && !admission.make_room(ctx.instance, ctx.data.databases, ctx.data.journal) {
+        return Err(CommandError::OUT_OF_MEMORY);
+    }
+    Ok(())
+}

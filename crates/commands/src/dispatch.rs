@@ -1,0 +1,410 @@
+//! Dispatch: every command of every client passes here. Admit, lock, run, record.
+//!
+//! Not the meaning of any command (families) and not the sockets (the worker): bytes were parsed before, replies are sent
+//! after.
+//!
+//! A batch is a group of requests of one connection. All are looked up and their keys hashed first, so that the memory
+//! they will need can be fetched while the first ones run; they are executed strictly in order.
+//!
+//! Invariants: (1) the order of locks is gate, stripes ascending, a leaf; the worker's own recorder is locked inside the
+//! gate and never waited for by a thread that holds a stripe; (2) no stripe is waited for longer than `LOCK_PATIENCE`:
+//! the command is parked and tried again, and takes the gate after `LOCK_RETRIES_MAX` tries; (3) every command writes
+//! exactly one reply, unless it was parked or CLIENT REPLY says otherwise; (4) whatever is recorded about a command is
+//! recorded from here.
+//!
+//! Thread safety: one `Executor` per worker.
+
+use crate::admission::{Admission, admit};
+use crate::command::{Command, NOT_QUEUED, Progress, Run, Slice};
+use crate::ctx::{AloneCtx, Ctx};
+use crate::data::{Data, LockId, Locks, lock_all, lock_id};
+use crate::instance::Instance;
+use crate::recording::{self, Clock, Ran, Timing};
+use crate::session::{ReplyMode, Session};
+use crate::{registry, transaction};
+use keyspace::locks::Place;
+use keyspace::{Databases, Journal, Key};
+use observe::os::clock::{self, Ticks};
+use smallvec::SmallVec;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use wire::{Args, Mark, Reply};
+
+/// Most requests of one batch: after so many, other connections are served.
+pub const BATCH_MAX: usize = 64;
+/// Tries for the locks of one command before it takes the gate.
+const LOCK_RETRIES_MAX: u8 = 8;
+/// Expired keys removed in one turn of the timer: about a millisecond's worth.
+pub const EXPIRE_PER_TICK: usize = 4096;
+/// `index` of a request whose command is not known.
+pub(crate) const UNKNOWN: u16 = u16::MAX;
+
+/// A request that was looked up and whose first key was hashed.
+pub(crate) struct Prepared<'a> {
+    pub args: Args<'a>,
+    pub index: u16,
+    /// The only key, when the command has exactly one at the usual place.
+    pub key: Option<Key<'a>>,
+}
+
+/// How a batch ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// Every request was executed, or the session is closing.
+    Done,
+    /// Request number `at` could not go on: its stripes were taken, or it is a sliced command with more to do. It is
+    /// to be run again, later.
+    Parked { at: usize },
+}
+
+/// What a parked command takes along.
+#[derive(Default)]
+pub struct Parked {
+    lock_retries: u8,
+    progress: Progress,
+}
+
+/// How one request ended.
+#[derive(PartialEq, Eq)]
+pub(crate) enum Step {
+    Done,
+    /// It must run behind the gate.
+    Alone,
+    /// Its stripes were taken.
+    Busy,
+    /// It has done a slice of its work.
+    Again,
+}
+
+/// See the module's text.
+pub struct Executor {
+    pub instance: Arc<Instance>,
+    worker: usize,
+    place: Place,
+    journal: Journal,
+    admission: Admission,
+    lock_ids: Vec<LockId>,
+}
+
+impl Executor {
+    pub fn new(instance: Arc<Instance>, worker: usize, place: Place, seed: u64) -> Executor {
+        let journal = Journal::new(instance.hasher.clone(), seed);
+        Executor { instance, worker, place, journal, admission: Admission::default(), lock_ids: Vec::new() }
+    }
+
+    /// Executes requests in order, at most [`BATCH_MAX`]. `arrived` is when they were read, or a better lower bound;
+    /// `parked` is what the first of them left behind when it was parked.
+    pub fn run(
+        &mut self, requests: &[Args<'_>], session: &mut Session, reply: &mut Reply, arrived: Ticks,
+        parked: &mut Parked,
+    ) -> End {
+        let instance = Arc::clone(&self.instance);
+        self.journal.now_ms = instance.now_ms();
+        let clock = Clock::new(arrived, &instance);
+        let mut at = 0;
+        while at < requests.len() && !session.closing {
+            let step = self.run_shared(&instance, &requests[at..], &mut at, session, reply, &clock, parked);
+            match step {
+                Step::Done => {}
+                Step::Alone => {
+                    let request = prepare_one(requests[at], &self.journal);
+                    self.run_alone(&instance, &request, session, reply, &clock);
+                    *parked = Parked::default();
+                    at += 1;
+                }
+                Step::Busy => {
+                    instance.counters.lock_retries.fetch_add(1, Relaxed);
+                    parked.lock_retries += 1;
+                    return End::Parked { at };
+                }
+                Step::Again => return End::Parked { at },
+            }
+        }
+        End::Done
+    }
+
+    /// Runs requests inside the gate's shared side, until all are done or one needs something else.
+    fn run_shared(
+        &mut self, instance: &Instance, requests: &[Args<'_>], at: &mut usize, session: &mut Session,
+        reply: &mut Reply, clock: &Clock, parked: &mut Parked,
+    ) -> Step {
+        let shared = instance.gate.enter(&mut self.place);
+        let mut recorder = instance.recorders[self.worker].lock();
+        recorder.set_batch_depth(requests.len() as u32);
+        recorder.rotate(self.journal.now_ms as u64);
+        let batch = prepare(requests, &shared, session.database, &self.journal);
+        let database = session.database;
+        let (journal, locks) = (&mut self.journal, Locks::new());
+        let data = Data { databases: &shared, database, journal, recorder, locks, first: None };
+        let mut ctx = Ctx { instance, session, reply, data };
+        let mut step = Step::Done;
+        for request in &batch {
+            if ctx.session.closing {
+                break;
+            }
+            step = execute(&mut ctx, request, &mut self.admission, &mut self.lock_ids, clock, parked);
+            if step != Step::Done {
+                break;
+            }
+            *at += 1;
+        }
+        let Data { journal, mut recorder, .. } = ctx.data;
+        recording::settle(journal, &mut recorder, instance);
+        step
+    }
+
+    /// Runs one request with nobody else inside the gate.
+    fn run_alone(
+        &mut self, instance: &Instance, request: &Prepared<'_>, session: &mut Session, reply: &mut Reply,
+        clock: &Clock,
+    ) {
+        instance.counters.gate_escalations.fetch_add(1, Relaxed);
+        let before = reply.mark();
+        let mut databases = instance.gate.alone();
+        let mut room = AloneRoom { instance, worker: self.worker, journal: &mut self.journal, clock };
+        match registry::entry(request.index).command.run {
+            Run::Transaction => transaction::run_alone(&mut room, &mut databases, request, session, reply),
+            _ => room.run(&mut databases, request, session, reply),
+        }
+        drop(databases);
+        settle_reply(session, reply, before);
+        recording::settle(&mut self.journal, &mut instance.recorders[self.worker].lock(), instance);
+    }
+
+    /// The turn of a timer: expired keys go, memory over its limit is freed, access stamps are kept from coming round.
+    /// Returns whether more is to be done at once.
+    pub fn tick(&mut self, age: bool) -> bool {
+        let instance = Arc::clone(&self.instance);
+        self.journal.now_ms = instance.now_ms();
+        let databases = instance.gate.enter(&mut self.place);
+        let mut more = false;
+        for (_, database) in databases.iter() {
+            if instance.expires_actively() {
+                more |= database.expire(EXPIRE_PER_TICK, &mut self.journal);
+            }
+            if age {
+                // At ten turns a second every stamp is looked at within two hours.
+                database.age(database.len() / 70_000 + 1, &self.journal);
+            }
+        }
+        self.admission.make_room(&instance, &databases, &mut self.journal);
+        recording::settle(&mut self.journal, &mut instance.recorders[self.worker].lock(), &instance);
+        more
+    }
+
+    /// Unregisters what a closed session left in the keyspace.
+    pub fn close(&mut self, session: &mut Session) {
+        let instance = Arc::clone(&self.instance);
+        let databases = instance.gate.enter(&mut self.place);
+        transaction::unwatch(session, &databases);
+    }
+}
+
+/// Looks up every request and fetches the memory the key of each will need. Hints only: in a database that another
+/// request of the batch selects, they are merely useless.
+#[inline]
+fn prepare<'a>(
+    requests: &[Args<'a>], databases: &Databases, database: usize, journal: &Journal,
+) -> SmallVec<[Prepared<'a>; BATCH_MAX]> {
+    let batch: SmallVec<[Prepared<'a>; BATCH_MAX]> =
+        requests.iter().map(|args| prepare_one(*args, journal)).collect();
+    if let (Some(database), true) = (databases.existing(database), batch.len() > 1) {
+        let keys = || batch.iter().filter_map(|request: &Prepared<'_>| request.key);
+        keys().for_each(|key| database.prefetch_stripe(key.hash));
+        keys().for_each(|key| database.prefetch_bucket(key.hash));
+        keys().for_each(|key| database.prefetch_entry(key.hash));
+    }
+    batch
+}
+
+#[inline(always)]
+pub(crate) fn prepare_one<'a>(args: Args<'a>, journal: &Journal) -> Prepared<'a> {
+    let Some(mut index) = registry::index_of(args.at(0)) else {
+        return Prepared { args, index: UNKNOWN, key: None };
+    };
+    let mut command = registry::entry(index).command;
+    if matches!(command.run, Run::Container) && let Some(subcommand) = registry::resolve(args) {
+        index = subcommand;
+        command = registry::entry(index).command;
+    }
+    let key = match args.get(1) {
+        Some(bytes) if command.has_one_key() => Some(Key { bytes, hash: journal.hasher.hash(bytes) }),
+        _ => None,
+    };
+    Prepared { args, index, key }
+}
+
+/// Executes one request: admit, lock, run, record.
+#[inline]
+fn execute<'a>(
+    ctx: &mut Ctx<'a>, request: &Prepared<'a>, admission: &mut Admission, lock_ids: &mut Vec<LockId>,
+    clock: &Clock, parked: &mut Parked,
+) -> Step {
+    let before = ctx.reply.mark();
+    if let Err(refusal) = admit(ctx, request, admission) {
+        transaction::refuse(ctx, request, &refusal);
+        settle_reply(ctx.session, ctx.reply, before);
+        return Step::Done;
+    }
+    let command = registry::entry(request.index).command;
+    let step = if ctx.session.multi.is_some() && !command.flags.has(NOT_QUEUED) {
+        transaction::queue(ctx, request, command);
+        Step::Done
+    } else {
+        match command.run {
+            Run::Alone(_) => Step::Alone,
+            _ if parked.lock_retries > LOCK_RETRIES_MAX => Step::Alone,
+            Run::Transaction => transaction::execute(ctx, request, lock_ids, clock),
+            _ => lock_and_call(ctx, request, command, lock_ids, clock, &mut parked.progress),
+        }
+    };
+    if step == Step::Done {
+        parked.lock_retries = 0;
+        settle_reply(ctx.session, ctx.reply, before);
+    }
+    step
+}
+
+#[inline]
+fn lock_and_call<'a>(
+    ctx: &mut Ctx<'a>, request: &Prepared<'a>, command: &'static Command, lock_ids: &mut Vec<LockId>,
+    clock: &Clock, progress: &mut Progress,
+) -> Step {
+    let mut timing = clock.start(&mut ctx.data.recorder, command.flags);
+    ctx.data.database = ctx.session.database;
+    if !lock(ctx, request, command, lock_ids, &mut timing) {
+        return Step::Busy;
+    }
+    let slice = call(ctx, request, command, clock, timing, progress);
+    ctx.data.locks.clear();
+    if slice == Slice::Again { Step::Again } else { Step::Done }
+}
+
+/// Locks the stripes of the request's keys; false if one was not to be had in time.
+#[inline(always)]
+fn lock<'a>(
+    ctx: &mut Ctx<'a>, request: &Prepared<'a>, command: &'static Command, lock_ids: &mut Vec<LockId>,
+    timing: &mut Timing,
+) -> bool {
+    ctx.data.first = request.key;
+    let now_ms = ctx.data.now_ms();
+    if let Some(key) = request.key {
+        let database = ctx.data.databases.get(ctx.data.database, now_ms);
+        let stripe = keyspace::hash::stripe_of(key.hash);
+        let Some(locked) = lock_one(database, stripe, timing) else { return false };
+        ctx.data.locks.push((lock_id(ctx.data.database, key.hash), locked));
+        return true;
+    }
+    if command.keys.is_empty() {
+        return true;
+    }
+    lock_ids.clear();
+    key_ids(request.args, command, ctx.data.database, ctx.data.journal, lock_ids);
+    lock_ids.sort_unstable();
+    lock_ids.dedup();
+    let started = clock::now();
+    let Some(locks) = lock_all(ctx.data.databases, lock_ids, now_ms) else { return false };
+    timing.lock_ns = clock::now().ns_since(started);
+    ctx.data.locks = locks;
+    true
+}
+
+/// Locks one stripe; the clock is read only if it was not free.
+#[inline(always)]
+fn lock_one<'a>(
+    database: &'a keyspace::Database, stripe: usize, timing: &mut Timing,
+) -> Option<keyspace::Locked<'a>> {
+    if let Some(locked) = database.try_lock(stripe) {
+        return Some(locked);
+    }
+    let started = clock::now();
+    let locked = database.lock(stripe, Some(crate::data::LOCK_PATIENCE));
+    timing.lock_ns = clock::now().ns_since(started);
+    locked
+}
+
+/// Appends the lock ids of all keys of a request, those in other databases included.
+pub(crate) fn key_ids(
+    args: Args<'_>, command: &Command, database: usize, journal: &Journal, ids: &mut Vec<LockId>,
+) {
+    command.each_key(args, |key| ids.push(lock_id(database, journal.hasher.hash(key))));
+    if let Some(other_databases) = command.other_databases {
+        other_databases(args, &mut |database, key| ids.push(lock_id(database, journal.hasher.hash(key))));
+    }
+}
+
+/// Runs a body whose stripes are held, writes its error, and records it. A sliced command runs one slice.
+#[inline(always)]
+pub(crate) fn call(
+    ctx: &mut Ctx<'_>, request: &Prepared<'_>, command: &'static Command, clock: &Clock, timing: Timing,
+    progress: &mut Progress,
+) -> Slice {
+    let before = ctx.reply.mark();
+    let outcome = match command.run {
+        Run::Body(body) => body(ctx, request.args),
+        Run::Slices(body) => match body(ctx, request.args, progress) {
+            Ok(Slice::Again) => return Slice::Again,
+            Ok(Slice::Done) => Ok(()),
+            Err(error) => Err(error),
+        },
+        Run::Alone(_) | Run::Transaction | Run::Container => unreachable!("handled by the caller"),
+    };
+    if let Err(error) = &outcome {
+        ctx.reply.error(error.text());
+    }
+    recording::record(ctx, &Ran { request, command, outcome: &outcome, clock, timing }, before);
+    Slice::Done
+}
+
+/// What commands behind the gate run with.
+pub(crate) struct AloneRoom<'a> {
+    pub instance: &'a Instance,
+    pub worker: usize,
+    pub journal: &'a mut Journal,
+    pub clock: &'a Clock,
+}
+
+impl AloneRoom<'_> {
+    /// Runs one command: of whole databases, or of keys whose stripes nobody else can hold.
+    pub(crate) fn run(
+        &mut self, databases: &mut Databases, request: &Prepared<'_>, session: &mut Session, reply: &mut Reply,
+    ) {
+        let command = registry::entry(request.index).command;
+        let instance = self.instance;
+        let mut recorder = instance.recorders[self.worker].lock();
+        let timing = self.clock.start(&mut recorder, command.flags);
+        if let Run::Alone(body) = command.run {
+            let mut ctx = AloneCtx { instance, session, reply, journal: self.journal, recorder };
+            let outcome = body(databases, &mut ctx, request.args);
+            if let Err(error) = &outcome {
+                ctx.reply.error(error.text());
+            }
+            let ran = Ran { request, command, outcome: &outcome, clock: self.clock, timing };
+            return recording::record_alone(&mut ctx, &ran);
+        }
+        let mut ids = Vec::new();
+        key_ids(request.args, command, session.database, self.journal, &mut ids);
+        ids.sort_unstable();
+        ids.dedup();
+        let locks = crate::data::lock_uncontended(databases, &ids, self.journal.now_ms);
+        let (database, journal) = (session.database, &mut *self.journal);
+        let data = Data { databases, database, journal, recorder, locks, first: None };
+        let mut ctx = Ctx { instance, session, reply, data };
+        let mut progress = Progress::default();
+        while call(&mut ctx, request, command, self.clock, timing, &mut progress) == Slice::Again {}
+    }
+}
+
+/// Applies CLIENT REPLY to what a command has just written.
+#[inline(always)]
+fn settle_reply(session: &mut Session, reply: &mut Reply, before: Mark) {
+    match session.reply_mode {
+        ReplyMode::On => {}
+        ReplyMode::Off => reply.truncate(before),
+        ReplyMode::SkipNext => session.reply_mode = ReplyMode::Skip,
+        ReplyMode::Skip => {
+            reply.truncate(before);
+            session.reply_mode = ReplyMode::On;
+        }
+    }
+}

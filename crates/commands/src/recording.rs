@@ -1,0 +1,232 @@
+//! What dispatch records about a command, in one place: counters always, timings and keys by sample.
+//!
+//! Not the observers themselves (the `observe` crate): here is only which figure goes to which of them.
+//!
+//! Invariants: (1) calls, failures, hits, misses and sizes are exact; (2) a command that is not FAST is always timed, a
+//! FAST one by sample, see `observe::record::sampler`; (3) with `profiling no` the clock is read only for the slow log.
+//!
+//! Thread safety: works on the worker's own recorder, locked for the batch.
+
+use crate::command::{Command, FAST, Flags, Outcome, SKIP_SLOWLOG, WRITE};
+use crate::clients::Client;
+use crate::ctx::{AloneCtx, Ctx};
+use crate::dispatch::Prepared;
+use crate::instance::Instance;
+use keyspace::{Journal, Key};
+use observe::os::clock::{self, Ticks};
+use observe::record::hotkeys::{Access, KeyAccess};
+use observe::record::latency::Stage;
+use observe::record::{Observer, Recorder};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Below this threshold of the slow log every command is timed, not only a sample of the fast ones.
+const SLOW_LOG_COMPLETE_US: i64 = 100;
+
+/// The clock of one batch.
+pub(crate) struct Clock {
+    arrived: Ticks,
+    time_all: bool,
+    threshold_us: i64,
+}
+
+/// The timing of one command.
+#[derive(Clone, Copy)]
+pub(crate) struct Timing {
+    /// How many commands the sample stands for; 0 = not sampled.
+    weight: u32,
+    started: Option<Ticks>,
+    misses: u64,
+    /// Nanoseconds spent waiting for stripes.
+    pub lock_ns: u64,
+}
+
+impl Clock {
+    pub(crate) fn new(arrived: Ticks, instance: &Instance) -> Clock {
+        let threshold_us = instance.settings.slowlog_log_slower_than_us();
+        Clock { arrived, time_all: (0..SLOW_LOG_COMPLETE_US).contains(&threshold_us), threshold_us }
+    }
+
+    /// Called once per command, before its locks are taken.
+    #[inline(always)]
+    pub(crate) fn start(&self, recorder: &mut Recorder, flags: Flags) -> Timing {
+        let weight = if recorder.switches.profiling { recorder.sample() } else { 0 };
+        let timed = weight > 0 || self.time_all || !flags.has(FAST);
+        let started = timed.then(clock::now);
+        Timing { weight, started, misses: recorder.counters.misses, lock_ns: 0 }
+    }
+}
+
+/// A command that has run.
+pub(crate) struct Ran<'a> {
+    pub request: &'a Prepared<'a>,
+    pub command: &'static Command,
+    pub outcome: &'a Outcome,
+    pub clock: &'a Clock,
+    pub timing: Timing,
+}
+
+/// Records a command that ran, while its stripes are still held.
+#[inline]
+pub(crate) fn record(ctx: &mut Ctx<'_>, ran: &Ran<'_>, reply_before: wire::Mark) {
+    count(ran, &mut ctx.data.recorder);
+    if !ctx.data.journal.changes.is_empty() {
+        drain(ctx.data.journal, &mut ctx.data.recorder);
+    }
+    if ran.timing.started.is_some() {
+        let now_ms = ctx.data.journal.now_ms;
+        let run_ns = time(ran, &mut ctx.data.recorder, ctx.instance, &ctx.session.client, now_ms);
+        if ran.timing.weight > 0 {
+            record_keys(ctx, ran, run_ns, reply_before);
+        }
+    }
+}
+
+/// Records a command that ran behind the gate on whole databases.
+pub(crate) fn record_alone(ctx: &mut AloneCtx<'_>, ran: &Ran<'_>) {
+    count(ran, &mut ctx.recorder);
+    time(ran, &mut ctx.recorder, ctx.instance, &ctx.session.client, ctx.journal.now_ms);
+}
+
+#[inline]
+fn count(ran: &Ran<'_>, recorder: &mut Recorder) {
+    recorder.latency.called(ran.request.index);
+    if let Err(error) = ran.outcome {
+        recorder.latency.failed(ran.request.index);
+        recorder.errors.record(error.text().as_bytes());
+    }
+}
+
+/// Records the stages of a timed command and whether it was slow; returns its run time in nanoseconds.
+fn time(ran: &Ran<'_>, recorder: &mut Recorder, instance: &Instance, client: &Client, now_ms: i64) -> u64 {
+    let Ran { request, command, clock, timing, .. } = ran;
+    let Some(started) = timing.started else { return 0 };
+    let run_ns = clock::now().ns_since(started).saturating_sub(timing.lock_ns);
+    if recorder.switches.is_on(Observer::Latency) {
+        let weight = if command.flags.has(FAST) { timing.weight.max(1) } else { 1 };
+        recorder.latency.record(request.index, Stage::Run, run_ns, weight);
+        recorder.latency.record(request.index, Stage::Wait, started.ns_since(clock.arrived), weight);
+        if timing.lock_ns > 0 {
+            recorder.latency.record(request.index, Stage::Lock, timing.lock_ns, weight);
+        }
+    }
+    let run_us = run_ns / 1000;
+    let at_seconds = || instance.to_unix_ms(now_ms) / 1000;
+    let is_slow = clock.threshold_us >= 0 && run_us >= clock.threshold_us as u64;
+    if is_slow && !command.flags.has(SKIP_SLOWLOG) {
+        let max = instance.settings.slowlog_max_len() as usize;
+        let name = client.names.lock().name.clone();
+        instance.slow_log.add(at_seconds(), run_us, request.args, client.origin.peer(), name, max);
+    }
+    let threshold_ms = instance.settings.latency_monitor_threshold_ms();
+    if threshold_ms > 0 && run_us / 1000 >= threshold_ms {
+        let event = if command.flags.has(FAST) { "fast-command" } else { "command" };
+        instance.spikes.add(event, at_seconds(), run_us / 1000);
+    }
+    run_ns
+}
+
+/// Hot keys, prefixes and sizes: every key of a sampled command.
+fn record_keys(ctx: &mut Ctx<'_>, ran: &Ran<'_>, run_ns: u64, reply_before: wire::Mark) {
+    let Ran { request, command, timing, .. } = ran;
+    let switches = ctx.data.recorder.switches;
+    if !(switches.is_on(Observer::HotKeys) || switches.is_on(Observer::Prefixes) || switches.is_on(Observer::Sizes)) {
+        return;
+    }
+    let keys = command.keys.iter().map(|spec| spec.indices(request.args.len()).count()).sum::<usize>();
+    let Some(each) = u32::try_from(keys).ok().filter(|&keys| keys > 0) else { return };
+    let bytes = (request.args.bytes_len() + ctx.reply.len_since(reply_before)).min(u32::MAX as usize) as u32;
+    let access = if command.flags.has(WRITE) {
+        Access::Write
+    } else if ctx.data.recorder.counters.misses > timing.misses {
+        Access::Miss
+    } else {
+        Access::Read
+    };
+    let sample = KeySample {
+        weight: timing.weight,
+        access,
+        cpu_ns: (run_ns / u64::from(each)).min(u64::from(u32::MAX)) as u32,
+        bytes: bytes / each,
+    };
+    match request.key {
+        Some(key) => record_key(ctx, key, sample),
+        None => command.each_key(request.args, |bytes| {
+            let key = ctx.data.key(bytes);
+            record_key(ctx, key, sample);
+        }),
+    }
+}
+
+#[derive(Clone, Copy)]
+struct KeySample {
+    weight: u32,
+    access: Access,
+    cpu_ns: u32,
+    bytes: u32,
+}
+
+fn record_key(ctx: &mut Ctx<'_>, key: Key<'_>, sample: KeySample) {
+    let KeySample { weight, access, cpu_ns, bytes } = sample;
+    let db = ctx.data.database as u8;
+    let observed = ctx.data.observed(key);
+    let recorder = &mut *ctx.data.recorder;
+    let switches = recorder.switches;
+    if switches.is_on(Observer::HotKeys) {
+        recorder.hotkeys.record(KeyAccess { db, hash: key.hash, key: key.bytes, weight, access, cpu_ns, bytes });
+    }
+    if switches.is_on(Observer::Prefixes) {
+        let node = match observed {
+            Some((node, _)) => node,
+            None => recorder.prefixes.resolve(key.bytes),
+        };
+        match access {
+            Access::Write => recorder.prefixes.written(node, weight, bytes),
+            _ => recorder.prefixes.read(node, weight, observed.is_some(), bytes),
+        }
+    }
+    if let (true, Some((_, value_bytes))) = (switches.is_on(Observer::Sizes), observed) {
+        recorder.sizes.timed(value_bytes, u64::from(cpu_ns), weight);
+    }
+}
+
+/// Tells the observers what came, went and changed its size since the last time.
+pub(crate) fn drain(journal: &mut Journal, recorder: &mut Recorder) {
+    for change in &journal.changes {
+        let (node, key_bytes) = (change.prefix, change.key_bytes as usize);
+        match (change.before, change.after) {
+            (None, Some(after)) => {
+                let (value_bytes, total_bytes) = (after.value_bytes as usize, after.total_bytes as usize);
+                recorder.prefixes.added(node, key_bytes, value_bytes, total_bytes);
+                recorder.sizes.added(key_bytes, value_bytes, total_bytes);
+            }
+            (Some(before), None) => {
+                recorder.removed(node, key_bytes, before.value_bytes as usize, before.total_bytes as usize);
+            }
+            (Some(before), Some(after)) => {
+                let delta = i64::from(after.total_bytes) - i64::from(before.total_bytes);
+                recorder.resized(node, before.value_bytes as usize, after.value_bytes as usize, delta);
+            }
+            (None, None) => {}
+        }
+    }
+    journal.changes.clear();
+    journal.changes.shrink_to(keyspace::journal::CHANGES_KEPT);
+}
+
+/// Moves the journal's exact counts into the recorder and the instance; once per batch.
+pub(crate) fn settle(journal: &mut Journal, recorder: &mut Recorder, instance: &Instance) {
+    drain(journal, recorder);
+    let counters = &instance.counters;
+    let expired = std::mem::take(&mut journal.expired_keys);
+    let evicted = std::mem::take(&mut journal.evicted_keys);
+    let writes = std::mem::take(&mut journal.writes);
+    if expired > 0 {
+        recorder.counters.expired += expired;
+    }
+    if evicted > 0 {
+        recorder.counters.evicted += evicted;
+    }
+    if writes > 0 {
+        counters.writes.fetch_add(writes, Relaxed);
+    }
+}

@@ -1,0 +1,108 @@
+//! A server without sockets, for tests at the dispatch boundary: bytes in, bytes out.
+//!
+//! Not a second way to serve: it drives the same parser and the same `Executor` as a worker does.
+//!
+//! Thread safety: a `Bench` has one worker, itself; `Bench::sharing` makes further workers of the same instance.
+
+use crate::clients::{Client, Origin};
+use crate::config::Settings;
+use crate::dispatch::{BATCH_MAX, End, Executor, Parked};
+use crate::instance::Instance;
+use crate::session::Session;
+use keyspace::locks::Place;
+use observe::os::clock;
+use std::sync::Arc;
+use wire::{Args, Limits, Parsed, Reply, RequestParser};
+
+/// See the module's text.
+pub struct Bench {
+    pub instance: Arc<Instance>,
+    pub executor: Executor,
+    pub session: Session,
+    places: Vec<Place>,
+}
+
+impl Default for Bench {
+    fn default() -> Bench {
+        Bench::new()
+    }
+}
+
+impl Bench {
+    /// One worker, default settings.
+    pub fn new() -> Bench {
+        Bench::with(Settings::new(), 1)
+    }
+
+    /// `workers` of one instance; this is the first, [`Bench::sharing`] gives the others.
+    pub fn with(settings: Settings, workers: usize) -> Bench {
+        let (instance, mut places) =
+            Instance::new(Arc::new(settings), workers, 0x5eed, "0".repeat(40), None);
+        let instance = Arc::new(instance);
+        let place = places.remove(0);
+        Bench::of(instance, 0, place, places)
+    }
+
+    fn of(instance: Arc<Instance>, worker: usize, place: Place, places: Vec<Place>) -> Bench {
+        let origin = Origin::Unix { path: "test".into() };
+        let now_ms = instance.now_ms();
+        let client = instance.clients.connect(|id| Client::new(id, origin, 7, worker, now_ms));
+        let authenticated = !instance.settings.requires_password();
+        let executor = Executor::new(Arc::clone(&instance), worker, place, worker as u64 + 1);
+        Bench { instance, executor, session: Session::new(client, authenticated), places }
+    }
+
+    /// Another worker of the same instance with a connection of its own.
+    pub fn sharing(&mut self) -> Bench {
+        let place = self.places.remove(0);
+        let worker = self.instance.workers - 1 - self.places.len();
+        Bench::of(Arc::clone(&self.instance), worker, place, Vec::new())
+    }
+
+    /// Runs requests, in inline form (one per line) or RESP, and returns the replies.
+    pub fn run(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut bytes = bytes.to_vec();
+        if !bytes.ends_with(b"\n") {
+            bytes.extend_from_slice(b"\r\n");
+        }
+        let mut reply = Reply::new();
+        if self.session.client.protocol.load(std::sync::atomic::Ordering::Relaxed) == 3 {
+            reply.set_protocol(wire::Protocol::Resp3);
+        }
+        let limits = Limits { bulk_bytes_max: 512 << 20, authenticated: true };
+        let (mut parser, mut position) = (RequestParser::new(), 0);
+        loop {
+            let mut spans = Vec::new();
+            match parser.parse(&bytes, &mut position, &mut spans, &limits) {
+                Ok(Parsed::Request) => self.execute(Args::new(&bytes, &spans), &mut reply),
+                Ok(Parsed::Rewritten(owned)) => self.execute(owned.as_args(), &mut reply),
+                Ok(Parsed::Incomplete) => return reply.to_vec(),
+                Err(error) => {
+                    error.write(&mut reply);
+                    return reply.to_vec();
+                }
+            }
+        }
+    }
+
+    /// Runs one request given as its arguments.
+    pub fn command(&mut self, arguments: &[&[u8]]) -> Vec<u8> {
+        let owned = wire::OwnedArgs::from_slices(arguments);
+        let mut reply = Reply::new();
+        if self.session.client.protocol.load(std::sync::atomic::Ordering::Relaxed) == 3 {
+            reply.set_protocol(wire::Protocol::Resp3);
+        }
+        self.execute(owned.as_args(), &mut reply);
+        reply.to_vec()
+    }
+
+    /// Runs one request until it is done, as a worker would that has nothing else to do.
+    pub fn execute(&mut self, args: Args<'_>, reply: &mut Reply) {
+        let mut parked = Parked::default();
+        let requests = [args];
+        const { assert!(BATCH_MAX > 1) };
+        while self.executor.run(&requests, &mut self.session, reply, clock::now(), &mut parked) != End::Done {
+            std::thread::yield_now();
+        }
+    }
+}
