@@ -360,6 +360,30 @@ mod tests {
         );
     }
 
+    /// `limpid.conf` without the text, its directives uncommented.
+    fn stock_configuration() -> String {
+        let text = include_str!("../../../../limpid.conf");
+        assert!(
+            text.lines().all(|line| line.is_empty() || line.starts_with('#')),
+            "everything is at its default"
+        );
+        let directives = text.lines().filter_map(|line| line.strip_prefix('#'));
+        let directives = directives.filter(|line| line.starts_with(|first: char| first.is_ascii_lowercase()));
+        directives.map(|line| format!("{line}\n")).collect()
+    }
+
+    #[test]
+    fn limpid_conf_shows_every_live_directive_at_its_default() {
+        let stock = stock_configuration();
+        let (settings, notices) = load(&stock).unwrap();
+        assert_eq!(notices.len(), 1, "{notices:?}");
+        assert_eq!(settings.get(b"*"), Settings::new().get(b"*"));
+        let mut shown: Vec<&str> = stock.lines().filter_map(|line| line.split(' ').next()).collect();
+        shown.dedup();
+        let live: Vec<&str> = super::super::live_directives().map(|directive| directive.name).collect();
+        assert_eq!(shown, live, "the directives and their order");
+    }
+
     #[test]
     fn every_directive_can_be_said_as_config_get_prints_it() {
         for directive in super::super::directive::directives() {
