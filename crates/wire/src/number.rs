@@ -237,10 +237,16 @@ fn write_f64(value: f64, into: &mut DoubleText) {
 /// 2^62: up to here Redis prints whole numbers as integers, all digits of them.
 const WHOLE_MAX: f64 = 4_611_686_018_427_387_904.0;
 
+/// Here both Redis and zmij print neither an exponent nor zeros at the end.
+const PLAIN: std::ops::Range<f64> = 0.001..10_000.0;
+
 /// Lays out the shortest digits the way Redis 7.2 does: plain up to seven added zeros on the right or six
 /// behind the point, otherwise `d.ddde+x`.
 fn write_shortest(value: f64, into: &mut DoubleText) {
     let mut text = zmij::Buffer::new();
+    if PLAIN.contains(&value.abs()) {
+        return into.extend_from_slice(text.format_finite(value).as_bytes());
+    }
     let (negative, digits, power) = decompose(text.format_finite(value).as_bytes());
     if negative {
         into.push(b'-');

@@ -54,6 +54,15 @@ pub struct Limits {
     pub authenticated: bool,
 }
 
+impl Limits {
+    /// Longest argument that this client may send now.
+    #[inline]
+    fn bulk_bytes_now(&self) -> usize {
+        let unauthenticated_max = BULK_BYTES_UNAUTHENTICATED_MAX as usize;
+        if self.authenticated { self.bulk_bytes_max } else { self.bulk_bytes_max.min(unauthenticated_max) }
+    }
+}
+
 /// What one call of [`RequestParser::parse`] found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Parsed {
@@ -311,18 +320,16 @@ enum Found {
     Rewritten(Box<OwnedArgs>, usize),
 }
 
-/// Largest length that three digits hold.
-const SHORT_BYTES_MAX: usize = 999;
-
-/// The fast path: up to nine arguments of up to three-digit length, all received. `None` leaves `spans` as
-/// it was and says nothing about the request.
+/// The fast path: up to nine arguments, all received and within the limits. `None` leaves `spans` as it was
+/// and says nothing about the request.
 #[inline]
 fn parse_short(buffer: &[u8], position: usize, spans: &mut Vec<Span>, limits: &Limits) -> Option<usize> {
     let request = buffer.get(position..)?;
     let [b'*', count @ b'1'..=b'9', b'\r', _, ..] = request else { return None };
-    if limits.bulk_bytes_max < SHORT_BYTES_MAX || buffer.len() > REQUEST_BYTES_MAX {
+    if buffer.len() > REQUEST_BYTES_MAX {
         return None;
     }
+    let bulk_bytes_max = limits.bulk_bytes_now();
     let mark = spans.len();
     let mut cursor = position.wrapping_add(4);
     for _ in 0..count.wrapping_sub(b'0') {
@@ -330,9 +337,9 @@ fn parse_short(buffer: &[u8], position: usize, spans: &mut Vec<Span>, limits: &L
             spans.truncate(mark);
             return None;
         };
-        // Neither sum can overflow: `start` and `len` lie inside the buffer.
+        // No sum can overflow: `start` is in the buffer and `len` has at most nine digits.
         cursor = start.wrapping_add(len).wrapping_add(2);
-        if cursor > buffer.len() {
+        if cursor > buffer.len() || len > bulk_bytes_max {
             spans.truncate(mark);
             return None;
         }
@@ -341,7 +348,8 @@ fn parse_short(buffer: &[u8], position: usize, spans: &mut Vec<Span>, limits: &L
     Some(cursor)
 }
 
-/// Reads `$d\r\n`, `$dd\r\n` or `$ddd\r\n` at `cursor`: where the bytes begin and how many they are.
+/// Reads a length line of at most nine digits at `cursor`: where the bytes begin and how many they are.
+/// `None` says nothing about the line.
 #[inline]
 fn short_bulk(buffer: &[u8], cursor: usize) -> Option<(usize, usize)> {
     let digit = |byte: u8| usize::from(byte.wrapping_sub(b'0'));
@@ -353,6 +361,14 @@ fn short_bulk(buffer: &[u8], cursor: usize) -> Option<(usize, usize)> {
         [b'$', a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', _, ..] => {
             let tens = digit(*a).wrapping_mul(10).wrapping_add(digit(*b));
             Some((cursor.wrapping_add(6), tens.wrapping_mul(10).wrapping_add(digit(*c))))
+        }
+        [b'$', b'1'..=b'9', digits @ ..] => {
+            // Lengths of one to three digits are unrolled above: they are most, and this loop costs twice.
+            let end = digits.iter().take(9).position(|byte| !byte.is_ascii_digit())?;
+            let first = buffer.get(cursor.wrapping_add(1)..cursor.wrapping_add(end).wrapping_add(2))?;
+            let len = first.iter().fold(0_usize, |len, byte| len.wrapping_mul(10).wrapping_add(digit(*byte)));
+            let complete = digits.get(end) == Some(&b'\r') && digits.len() > end.wrapping_add(1);
+            complete.then_some((cursor.wrapping_add(end).wrapping_add(4), len))
         }
         _ => None,
     }
@@ -393,7 +409,7 @@ fn read_arguments(
     while progress.arguments_missing > 0 {
         let header_at = progress.cursor;
         let (start, len) = match short_bulk(request, header_at) {
-            Some((start, len)) if len <= limits.bulk_bytes_max => (start, len),
+            Some((start, len)) if len <= limits.bulk_bytes_now() => (start, len),
             _ => match read_bulk_length(request, progress, limits)? {
                 Some(len) => (progress.cursor, len),
                 None => return Ok(false),
