@@ -6,9 +6,8 @@
 //! How a worker uses it:
 //!
 //! 1. per batch: `set_batch_depth(n)`, `rotate(now_ms)`;
-//! 2. per command: `latency.called`, exact counters; `sample()`, and if that is not 0: timing by the clock,
-//!    `latency.record` per stage, `hotkeys.record`, `prefixes.read/written`, `sizes.timed`, with that weight
-//!    (commands that are not FAST are always timed: latency with weight 1, the rest by `sample()`);
+//! 2. per command: `latency.called`, exact counters; `sample()`, and if that is not 0 or the command is not
+//!    FAST: timing by the clock, [`Recorder::record`], and `latency.record` for the flush of its batch;
 //! 3. per key that appears, disappears or changes its size: `added`, `removed`, `resized`.
 //!
 //! Invariants:
@@ -34,8 +33,8 @@ pub mod space_saving;
 
 use clients::{ConnectWindow, Connects};
 use errors::Errors;
-use hotkeys::{HotKeys, HotKeysSnapshot};
-use latency::{COMMANDS_MAX, Latency, LatencySnapshot};
+use hotkeys::{Access, HotKeys, HotKeysSnapshot, KeyAccess};
+use latency::{COMMANDS_MAX, Latency, LatencySnapshot, Stage};
 use prefix::{PrefixSnapshot, Prefixes};
 use prefix_tree::{PrefixTree, TreeSnapshot};
 use sampler::Sampler;
@@ -143,6 +142,43 @@ impl Counters {
     }
 }
 
+/// A command that was timed, for [`Recorder::record`].
+#[derive(Clone, Copy, Debug)]
+pub struct TimedCommand<'a> {
+    /// Its index.
+    pub command: u16,
+    /// What [`Recorder::sample`] said: 0 for a command that is timed only because it is not FAST.
+    pub weight: u32,
+    /// How many calls the timing stands for: `weight` for FAST commands, 1 for the others.
+    pub timing_weight: u32,
+    /// The stages that are known by now; flush and log are recorded later through `latency.record`.
+    pub stages_ns: [(Stage, u64); 3],
+    /// The run stage again, nanoseconds: CPU for the keys.
+    pub run_ns: u64,
+    /// Bytes of request and reply.
+    pub bytes: u32,
+    /// The key, if it has one. A command with several records the first here and the others through
+    /// `hotkeys` and `prefixes`, with its time and bytes divided.
+    pub key: Option<TimedKey<'a>>,
+}
+
+/// The key of a timed command.
+#[derive(Clone, Copy, Debug)]
+pub struct TimedKey<'a> {
+    /// Database.
+    pub db: u8,
+    /// Hash, the same for all workers.
+    pub hash: u64,
+    /// The key.
+    pub name: &'a [u8],
+    /// What was done.
+    pub access: Access,
+    /// The prefix node its entry carries; None if there is no entry.
+    pub node: Option<u16>,
+    /// Length of its value, if there is one.
+    pub value_bytes: Option<usize>,
+}
+
 /// Everything one worker records.
 pub struct Recorder {
     /// Which observers record; the worker's copy of the configuration.
@@ -191,6 +227,47 @@ impl Recorder {
     #[inline]
     pub fn sample(&mut self) -> u32 {
         self.sampler.sample()
+    }
+
+    /// Records one timed command with every observer that is on.
+    #[inline]
+    pub fn record(&mut self, timed: &TimedCommand<'_>) {
+        if self.switches.is_on(Observer::Latency) {
+            for (stage, ns) in timed.stages_ns {
+                self.latency.record(timed.command, stage, ns, timed.timing_weight);
+            }
+        }
+        if timed.weight > 0
+            && let Some(key) = &timed.key
+        {
+            self.record_key(timed, key);
+        }
+    }
+
+    fn record_key(&mut self, timed: &TimedCommand<'_>, key: &TimedKey<'_>) {
+        if self.switches.is_on(Observer::HotKeys) {
+            self.hotkeys.record(KeyAccess {
+                db: key.db,
+                hash: key.hash,
+                key: key.name,
+                weight: timed.weight,
+                access: key.access,
+                cpu_ns: timed.run_ns.min(u64::from(u32::MAX)) as u32,
+                bytes: timed.bytes,
+            });
+        }
+        if self.switches.is_on(Observer::Prefixes) {
+            let node = key.node.unwrap_or_else(|| self.prefixes.resolve(key.name));
+            match key.access {
+                Access::Write => self.prefixes.written(node, timed.weight, timed.bytes),
+                access => self.prefixes.read(node, timed.weight, access == Access::Read, timed.bytes),
+            }
+        }
+        if self.switches.is_on(Observer::Sizes)
+            && let Some(value_bytes) = key.value_bytes
+        {
+            self.sizes.timed(value_bytes, timed.run_ns, timed.weight);
+        }
     }
 
     /// Closes windows that are over. `now_ms`: any clock in milliseconds, the same for all workers.

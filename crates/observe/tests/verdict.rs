@@ -417,3 +417,20 @@ fn counts_reports_and_truth_agree() {
         .sum();
     assert_eq!(calls, server.commands as f64);
 }
+
+#[test]
+fn a_key_that_became_hot_a_moment_ago_is_found_in_the_last_seconds() {
+    let mut server = Server::new(0x0DD5_000F);
+    server.uniform(20_000, 1_000_000);
+    healthy(&server);
+    server.facts.window_s = 3_600.0;
+    for _ in 0..90_000 {
+        let key = format!("item:{}", server.random(20_000));
+        if server.random(2) == 0 { server.get("item:7") } else { server.get(&key) }
+    }
+    let found = server.found("hot-key");
+    assert_eq!(found.culprit, "item:7");
+    let window =
+        found.evidence.iter().find(|(name, _)| name == "window_s").and_then(|(_, node)| node.as_f64());
+    assert!(window.is_some_and(|window| window < 10.0), "{window:?}");
+}

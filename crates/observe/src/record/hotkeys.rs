@@ -306,6 +306,12 @@ pub struct Window {
     pub operations: Summary,
 }
 
+impl Window {
+    fn is_recent(&self, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.end_ms) <= (WINDOWS as u64 + 1) * WINDOW_MS
+    }
+}
+
 /// The recorder of observer 2.
 pub struct HotKeys {
     operations: SpaceSaving<Detail>,
@@ -490,6 +496,10 @@ pub struct HotKeysSnapshot {
     pub window: Summary,
     /// How long that window was, the longest of the workers'.
     pub window_ms: u64,
+    /// The windows still kept, by operations: the last seconds.
+    pub recent: Summary,
+    /// How long they were together, the longest of the workers'.
+    pub recent_ms: u64,
 }
 
 impl HotKeysSnapshot {
@@ -513,13 +523,19 @@ impl HotKeysSnapshot {
             merged.merge(past.clone(), room);
             merged.merge(Summary::peek(live, samples), room);
         }
-        if let Some(window) = worker.windows.back()
-            && now_ms.saturating_sub(window.end_ms) <= 2 * WINDOW_MS
-        {
-            self.window_ms = self.window_ms.max(window.span_ms);
-            let room = slots(&self.window, WINDOW_KEYS);
-            self.window.merge(window.operations.clone(), room);
+        let mut recent_ms = 0;
+        let kept = worker.windows.iter().enumerate();
+        for (age, window) in kept.filter(|(_, window)| window.is_recent(now_ms)) {
+            recent_ms += window.span_ms;
+            let room = slots(&self.recent, WINDOW_KEYS);
+            self.recent.merge(window.operations.clone(), room);
+            if age + 1 == worker.windows.len() && now_ms.saturating_sub(window.end_ms) <= 2 * WINDOW_MS {
+                self.window_ms = self.window_ms.max(window.span_ms);
+                let room = slots(&self.window, WINDOW_KEYS);
+                self.window.merge(window.operations.clone(), room);
+            }
         }
+        self.recent_ms = self.recent_ms.max(recent_ms);
     }
 }
 

@@ -14,7 +14,7 @@ use super::prefixes::alias_saves_bytes;
 use super::value::{Node, bytes, duration};
 use super::{Input, percent};
 use crate::record::clients::ClientSnapshot;
-use crate::record::hotkeys::HotKey;
+use crate::record::hotkeys::{HotKey, Summary};
 use crate::record::latency::{CommandStats, Stage};
 use crate::record::prefix::Prefix;
 
@@ -120,7 +120,7 @@ impl Finding {
             entries.push(("saves_about_bytes".into(), Node::integer(saved)));
         }
         if let Some(saved) = self.saves_usec_per_s {
-            entries.push(("saves_about_usec_per_second".into(), Node::number(saved)));
+            entries.push(("saves_about_usec_per_s".into(), Node::number(saved)));
         }
         Node::Map(entries)
     }
@@ -147,8 +147,14 @@ fn commands_total(input: &Input<'_>) -> u64 {
     input.snapshot.latency.commands().iter().map(|stats| stats.counts.calls).sum()
 }
 
+/// A key that is hot since the reset, or at least in the last seconds.
 fn hot_key(input: &Input<'_>) -> Option<Finding> {
-    let summary = &input.snapshot.hotkeys.operations;
+    let hot = &input.snapshot.hotkeys;
+    hot_key_of(input, &hot.operations, input.facts.window_s)
+        .or_else(|| hot_key_of(input, &hot.recent, hot.recent_ms as f64 / 1_000.0))
+}
+
+fn hot_key_of(input: &Input<'_>, summary: &Summary, window_s: f64) -> Option<Finding> {
     if summary.samples() < HOT_KEY_SAMPLES_MIN {
         return None;
     }
@@ -168,24 +174,24 @@ fn hot_key(input: &Input<'_>) -> Option<Finding> {
             "spread it over several keys ({name}:0 to {name}:7), write to any of them, read them with MGET"
         )
     };
-    let cpu_usec = key.cpu_ns as f64 / 1_000.0 / input.facts.window_s.max(1.0);
     Some(Finding {
         rule: "hot-key",
         level: Level::Problem,
         weight: share,
-        says: format!("one key takes {:.1} % of all operations on keys", share * 100.0),
+        says: format!("one key takes at least {:.1} % of all operations on keys", share * 100.0),
         culprit: name,
         evidence: vec![
             ("operations".into(), Node::integer(key.count)),
             ("overcount_max".into(), Node::integer(key.error)),
+            ("sampling_error".into(), Node::integer(summary.sampling_error(key.count))),
             ("all_operations".into(), Node::integer(summary.total())),
             ("reads".into(), Node::integer(key.reads)),
             ("writes".into(), Node::integer(key.writes)),
-            ("window_s".into(), Node::number(input.facts.window_s)),
+            ("window_s".into(), Node::number(window_s)),
         ],
         remedy,
         saves_bytes: None,
-        saves_usec_per_s: Some(cpu_usec),
+        saves_usec_per_s: Some(key.cpu_ns as f64 / 1_000.0 / window_s.max(1.0)),
     })
 }
 

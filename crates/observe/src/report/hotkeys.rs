@@ -81,11 +81,16 @@ fn error_bound(summary: &Summary) -> Node {
         (
             "bound".into(),
             Node::text(format!(
-                "Space-Saving, {OPERATION_SLOTS} slots per worker: operations less overcount_max is certain; a key \
-                 that is not monitored has at most unlisted_max. CPU, bytes, reads, writes and misses are lower \
-                 bounds; by_cpu and by_bytes also cover rare keys whose commands took {} us or moved {COSTLY_BYTES} \
-                 bytes",
-                COSTLY_CPU_NS / 1_000
+                "operations less overcount_max is certain; keys not monitored have at most unlisted_max \
+                 (Space-Saving, {OPERATION_SLOTS} slots per worker)"
+            )),
+        ),
+        (
+            "other_figures".into(),
+            Node::text(format!(
+                "cpu, traffic, reads, writes, misses are lower bounds; rare keys count from {} us or {} bytes a command",
+                COSTLY_CPU_NS / 1_000,
+                COSTLY_BYTES
             )),
         ),
         ("sampling".into(), Node::text(sampling)),

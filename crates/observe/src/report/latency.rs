@@ -45,14 +45,19 @@ fn row(input: &Input<'_>, stats: &CommandStats, total_usec: u64) -> Node {
         ("run_total_usec".into(), Node::integer(stats.usec())),
         ("share_percent".into(), Node::number(percent(stats.usec(), total_usec))),
         ("run_mean_usec".into(), Node::number(stats.usec_per_call())),
-        ("run_p50_usec".into(), usec(run.percentile(0.5))),
-        ("run_p99_usec".into(), usec(run.percentile(0.99))),
+        ("run_p50_usec".into(), percentile(run, 0.5)),
+        ("run_p99_usec".into(), percentile(run, 0.99)),
         ("run_max_usec".into(), usec(run.max())),
-        ("wait_p99_usec".into(), usec(stats.stage(Stage::Wait).percentile(0.99))),
-        ("lock_p99_usec".into(), usec(stats.stage(Stage::Lock).percentile(0.99))),
-        ("flush_p99_usec".into(), usec(stats.stage(Stage::Flush).percentile(0.99))),
+        ("wait_p99_usec".into(), percentile(stats.stage(Stage::Wait), 0.99)),
+        ("lock_p99_usec".into(), percentile(stats.stage(Stage::Lock), 0.99)),
+        ("flush_p99_usec".into(), percentile(stats.stage(Stage::Flush), 0.99)),
         ("timing".into(), Node::text(if stats.is_exact() { "exact" } else { "estimate" })),
     ])
+}
+
+/// Null where the stage was never timed.
+fn percentile(histogram: &Histogram, fraction: f64) -> Node {
+    if histogram.count() == 0 { Node::Null } else { usec(histogram.percentile(fraction)) }
 }
 
 fn detail(stats: &CommandStats) -> Node {

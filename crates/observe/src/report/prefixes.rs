@@ -54,7 +54,7 @@ fn figures(counts: &NodeCounts, total: &NodeCounts) -> Vec<(String, Node)> {
     vec![
         ("keys".into(), Node::integer(counts.keys)),
         ("memory_bytes".into(), Node::integer(counts.bytes)),
-        ("memory_percent".into(), Node::number(percent(bytes_of(counts), bytes_of(total)))),
+        ("share_percent".into(), Node::number(percent(bytes_of(counts), bytes_of(total)))),
         ("names_bytes".into(), Node::integer(counts.name_bytes)),
         ("values_bytes".into(), Node::integer(counts.value_bytes)),
         ("reads".into(), Node::integer(counts.reads)),

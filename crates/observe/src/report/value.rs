@@ -129,7 +129,7 @@ fn write_map(entries: &[(String, Node)], indent: usize, text: &mut String) {
         if node.is_scalar() {
             push_line(text, indent, &format!("{:<width$}  {}", label(name), node.scalar_text(name)));
         } else {
-            push_line(text, indent, &label(name));
+            push_line(text, indent, &name.replace('_', " "));
             node.write(name, indent + 2, text);
         }
     }
@@ -200,7 +200,8 @@ fn label(name: &str) -> String {
 }
 
 type Humanise = fn(f64) -> String;
-const UNITS: [(&str, Humanise); 7] = [
+const UNITS: [(&str, Humanise); 8] = [
+    ("_usec_per_s", |usec| format!("{} per second", duration(usec * 1_000.0))),
     ("_bytes", bytes),
     ("_percent", |number| format!("{} %", plain(number))),
     ("_usec", |usec| duration(usec * 1_000.0)),
@@ -314,9 +315,9 @@ mod tests {
             ("hit_percent", Node::Number(12.5)),
             ("calls", Node::Integer(1_234_567)),
             ("top", Node::List(vec![row("a", 512), row("long", 3 << 20)])),
-            ("empty", Node::List(vec![])),
+            ("by_bytes", Node::List(vec![])),
         ]);
-        let expected = "p99    1.50 ms\nhit    12.5 %\ncalls  1,234,567\ntop\n  key      total\n  a        512 B\n  long  3.00 MiB\nempty\n  (none)\n";
+        let expected = "p99    1.50 ms\nhit    12.5 %\ncalls  1,234,567\ntop\n  key      total\n  a        512 B\n  long  3.00 MiB\nby bytes\n  (none)\n";
         assert_eq!(tree.to_text(), expected);
     }
 
