@@ -155,7 +155,9 @@ fn choice(word: &str, choices: &[&'static str]) -> Result<&'static str, String> 
 
 fn flags(words: &[&str], choices: &[&'static str]) -> Result<String, String> {
     let mut set = Vec::new();
-    for word in words {
+    // No word at all is as wrong as an unknown one.
+    let none = [""];
+    for word in if words.is_empty() { &none } else { words } {
         set.push(choice(word, choices)?);
     }
     // The first choice means "none of the others".
@@ -183,8 +185,8 @@ fn event_classes(word: &str) -> Result<String, String> {
 fn percentiles(words: &[&str]) -> Result<String, String> {
     let mut texts = Vec::with_capacity(words.len());
     for word in words {
-        let percentile: f64 =
-            word.parse().map_err(|_| "Invalid latency-tracking-info-percentiles parameters".to_owned())?;
+        let percentile = word.parse::<f64>().ok().filter(|number| !number.is_nan());
+        let percentile = percentile.ok_or("Invalid latency-tracking-info-percentiles parameters")?;
         if !(0.0..=100.0).contains(&percentile) {
             return Err(
                 "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]".to_owned()
@@ -328,7 +330,7 @@ mod tests {
         assert!(
             reason("latency-tracking-info-percentiles", "101").contains("should sit between [0.0,100.0]")
         );
-        assert!(reason("latency-tracking-info-percentiles", "nan").contains("should sit between"));
+        assert!(reason("latency-tracking-info-percentiles", "nan").starts_with("Invalid latency-tracking"));
         assert!(reason("latency-tracking-info-percentiles", "a").starts_with("Invalid latency-tracking"));
     }
 

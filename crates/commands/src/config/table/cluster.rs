@@ -48,7 +48,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     Directive::accepted("cluster-allow-reads-when-down", Kind::Bool, "no", NO_CLUSTER),
     Directive::accepted("cluster-allow-pubsubshard-when-down", Kind::Bool, "yes", NO_CLUSTER),
     Directive::accepted("cluster-link-sendbuf-limit", Kind::Size { min: 0, max: SIZE_MAX }, "0", NO_CLUSTER),
-    Directive::accepted("cluster-blacklist-ttl", Kind::Int { min: 0, max: i64::MAX }, "60", NO_CLUSTER),
+    Directive::accepted("cluster-blacklist-ttl", Kind::Int { min: -1, max: i64::MAX }, "60", NO_CLUSTER),
     Directive::accepted("cluster-manual-failover-timeout", Kind::Int { min: 1, max: INT_MAX }, "5000", NO_CLUSTER),
     Directive::accepted("cluster-slot-stats-enabled", Kind::Bool, "no", NO_CLUSTER),
     Directive::accepted(
@@ -58,9 +58,10 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         NO_CLUSTER,
     ),
     Directive::accepted("cluster-compatibility-sample-ratio", Kind::Int { min: 0, max: 100 }, "0", NO_CLUSTER),
+    // A size or -1, which no other directive mixes; without an effect its text need not be read.
     Directive::accepted(
         "slot-migration-max-failover-repl-bytes",
-        Kind::Int { min: -1, max: i64::MAX },
+        Kind::Text,
         "0",
         NO_CLUSTER,
     ),

@@ -2,7 +2,6 @@
 //!
 //! Thread safety: constants.
 
-use super::SIZE_MAX;
 use crate::config::directive::{Directive, Kind, Refusal};
 
 const NO_LARGE_LOG: &str =
@@ -125,7 +124,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     .at_start(),
     Directive::accepted(
         "tracking-table-max-keys",
-        Kind::Size { min: 0, max: SIZE_MAX },
+        Kind::Int { min: 0, max: i64::MAX },
         "1000000",
         "client-side caching is not served yet",
     ),

@@ -97,7 +97,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     ),
     Directive::accepted(
         "hz",
-        Kind::Int { min: i32::MIN as i64, max: INT_MAX },
+        Kind::Int { min: 0, max: INT_MAX },
         "10",
         "background work runs when it is due, not at a fixed rate",
     ),
