@@ -10,6 +10,7 @@ use observe::record::prefix::Prefixes;
 use observe::record::prefix_tree::PrefixTree;
 use observe::record::sampler::Sampler;
 use observe::record::sizes::Sizes;
+use observe::record::{Recorder, Snapshot, Switches};
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -56,6 +57,7 @@ fn main() {
     });
     measure_hotkeys();
     measure_prefixes();
+    measure_snapshot();
     let mut sizes = Sizes::default();
     measure("sizes.added", |turn| sizes.added(16, (turn & 1023) as usize, 1100));
     measure("sizes.timed", |turn| sizes.timed((turn & 1023) as usize, turn & 0xFFFF, 16));
@@ -97,6 +99,37 @@ fn measure_hotkeys() {
         "hotkeys.rotate and 2000 uniform records",
         clock::now().ns_since(start) as f64 / 2e5
     );
+}
+
+/// How long a reader holds one worker's lock: 30 commands used, all hot-key slots taken, 600 prefixes.
+fn measure_snapshot() {
+    let tree = Arc::new(PrefixTree::default());
+    let mut recorder = Recorder::new(0, 250, tree, Switches::default());
+    for turn in 0..200_000 {
+        let name = format!("area{}x:kind{}x:{turn}", turn % 10, turn % 60);
+        let hash = skewed(turn, 1_000_000).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        recorder.added(name.as_bytes(), 32, 64);
+        recorder.latency.called((turn % 30) as u16);
+        recorder.latency.record((turn % 30) as u16, Stage::Run, random(turn) & 0xFFFFF, 1);
+        let key = name.as_bytes();
+        recorder.hotkeys.record(KeyAccess {
+            db: 0,
+            hash,
+            key,
+            weight: 1,
+            access: Access::Read,
+            cpu_ns: 9_000,
+            bytes: 60,
+        });
+        recorder.rotate(turn / 20);
+    }
+    let start = clock::now();
+    for _ in 0..20 {
+        let mut snapshot = Snapshot::default();
+        snapshot.add(&recorder, 10_000);
+        black_box(&snapshot);
+    }
+    println!("{:<44} {:>7.1} us", "Snapshot::add, one worker", clock::now().ns_since(start) as f64 / 2e4);
 }
 
 fn measure_prefixes() {

@@ -7,6 +7,8 @@
 //! - [`record`]: the recorders, one set per worker thread, bounded memory, merged on read.
 //! - [`report`]: trees of figures, each with its window and its error bound, and the verdict over them.
 //! - [`os`]: the clock; the only place here where `unsafe` is allowed.
+//!
+//! Thread safety: a recorder belongs to one worker and is a plain value; only the prefix tree is shared.
 #![deny(unsafe_code)]
 
 pub mod os;

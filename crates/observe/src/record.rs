@@ -226,6 +226,9 @@ impl Recorder {
     /// 0: do not time this command. Else the number of commands it stands for. Call once per command.
     #[inline]
     pub fn sample(&mut self) -> u32 {
+        if !self.switches.profiling {
+            return 0;
+        }
         self.sampler.sample()
     }
 

@@ -1,10 +1,10 @@
 //! Seeded workloads through the recorders to the verdict: what must be found, and what must be called healthy.
 
 use observe::record::clients::{ClientCounters, ClientSnapshot};
-use observe::record::hotkeys::{Access, KeyAccess};
+use observe::record::hotkeys::Access;
 use observe::record::latency::Stage;
 use observe::record::prefix_tree::PrefixTree;
-use observe::record::{Recorder, Snapshot, Switches};
+use observe::record::{Recorder, Snapshot, Switches, TimedCommand, TimedKey};
 use observe::report::findings::{Finding, Level, findings};
 use observe::report::redact::Redactor;
 use observe::report::value::Node;
@@ -85,6 +85,10 @@ impl Server {
         self.sampled(worker, GET, key, access, 300);
     }
 
+    fn sets(&self) -> u64 {
+        self.workers.iter().map(|worker| worker.latency.call_counts(SET).calls).sum()
+    }
+
     fn begin(&mut self) -> usize {
         self.commands += 1;
         self.facts.now_ms = self.commands / 20;
@@ -100,30 +104,26 @@ impl Server {
         if weight == 0 {
             return;
         }
-        recorder.latency.record(command, Stage::Wait, 2_000, weight);
-        recorder.latency.record(command, Stage::Run, ns, weight);
         let hash = key.bytes().fold(0xCBF2_9CE4_8422_2325u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31)
         });
-        let (cpu_ns, bytes) = (ns as u32, 60);
-        recorder.hotkeys.record(KeyAccess {
-            db: 0,
-            hash,
-            key: key.as_bytes(),
+        let stored = self.stored.get(key);
+        recorder.record(&TimedCommand {
+            command,
             weight,
-            access,
-            cpu_ns,
-            bytes,
+            timing_weight: weight,
+            stages_ns: [(Stage::Wait, 2_000), (Stage::Lock, 0), (Stage::Run, ns)],
+            run_ns: ns,
+            bytes: 60,
+            key: Some(TimedKey {
+                db: 0,
+                hash,
+                name: key.as_bytes(),
+                access,
+                node: stored.map(|&(node, _)| node),
+                value_bytes: stored.map(|&(_, value)| value),
+            }),
         });
-        let node = match self.stored.get(key) {
-            Some(&(node, _)) => node,
-            None => recorder.prefixes.resolve(key.as_bytes()),
-        };
-        match access {
-            Access::Write => recorder.prefixes.written(node, weight, bytes),
-            _ => recorder.prefixes.read(node, weight, access == Access::Read, bytes),
-        }
-        recorder.sizes.timed(32, ns, weight);
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -296,6 +296,35 @@ fn a_command_that_holds_the_worker_is_named_with_the_delay() {
     assert_eq!(found.culprit, "KEYS");
     assert!(found.remedy.contains("SCAN"));
     assert_eq!(found.saves_usec_per_s, Some(40.0 * 80_000.0 / 60.0));
+}
+
+#[test]
+fn a_fast_command_that_is_interrupted_now_and_then_is_not_blamed() {
+    let mut server = Server::new(0x0DD5_0010);
+    server.uniform(1_000, 100_000);
+    for _ in 0..20 {
+        server.workers[0].latency.record(GET, Stage::Run, 8_000_000, 16);
+    }
+    healthy(&server);
+}
+
+#[test]
+fn switched_off_observers_record_no_traffic_and_sums_stay_exact() {
+    let mut server = Server::new(0x0DD5_0011);
+    server.uniform(300, 3_000);
+    server.workers.iter_mut().for_each(|worker| worker.switches.profiling = false);
+    let before = server.snapshot();
+    for key in 0..500 {
+        server.set(&format!("later:{key}"), 10);
+    }
+    let after = server.snapshot();
+    assert_eq!(before.hotkeys.operations.samples(), after.hotkeys.operations.samples());
+    assert_eq!(before.events[0], after.events[0]);
+    let total = after.prefixes.total();
+    assert_eq!((total.keys, after.sizes.counts.keys), (800, 800));
+    let root = &after.prefixes.prefixes(&after.tree)[0];
+    assert_eq!((root.shape.as_str(), root.own.keys), ("(other)", 500));
+    assert_eq!(after.latency.command(SET).map(|stats| stats.counts.calls), Some(server.sets()));
 }
 
 #[test]

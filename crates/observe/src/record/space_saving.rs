@@ -6,7 +6,7 @@
 //! cost per update is constant on average (for weights of one size at most one scan per `capacity` updates).
 //!
 //! ```text
-//! table   u32 x 2*capacity    tag:16 | slot+1:16, linear probing, backward-shift deletion
+//! table   u32 x 2*capacity    tag:16 | slot+1:16, the tag holds the home position; linear probing, backward-shift deletion
 //! counts  u32 x capacity      apart from the slots: the minimum scan reads 2 KiB for 512
 //! slots   hash, error, detail
 //! ```
@@ -119,20 +119,22 @@ impl<T: Default> SpaceSaving<T> {
             + self.slots.capacity() * size_of::<Slot<T>>()
     }
 
+    /// 16 bits of the hash, the lower of which are also the home position: deletion then moves entries without
+    /// looking at their slots. The hash chooses stripes and buckets elsewhere, so it is mixed once more.
     #[inline]
-    fn home(&self, hash: u64) -> usize {
-        // The hash also chooses stripes and buckets elsewhere: take other bits than those.
-        (hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize & (self.table.len() - 1)
+    fn tag(hash: u64) -> u32 {
+        (hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32 & 0xFFFF_0000
     }
 
     #[inline]
-    fn tag(hash: u64) -> u32 {
-        (hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) as u32) & 0xFFFF_0000
+    fn home(&self, tag: u32) -> usize {
+        (tag >> 16) as usize & (self.table.len() - 1)
     }
 
     #[inline]
     fn find(&self, hash: u64) -> Option<usize> {
-        let (mut position, tag) = (self.home(hash), Self::tag(hash));
+        let tag = Self::tag(hash);
+        let mut position = self.home(tag);
         loop {
             let entry = self.table[position];
             if entry == 0 {
@@ -182,23 +184,24 @@ impl<T: Default> SpaceSaving<T> {
     }
 
     fn enter(&mut self, hash: u64, at: usize) {
-        let mut position = self.home(hash);
+        let tag = Self::tag(hash);
+        let mut position = self.home(tag);
         while self.table[position] != 0 {
             position = (position + 1) & (self.table.len() - 1);
         }
-        self.table[position] = Self::tag(hash) | (at as u32 + 1);
+        self.table[position] = tag | (at as u32 + 1);
     }
 
     /// Removes a slot from the table, moving later entries of its run back over the hole.
     fn leave(&mut self, at: usize) {
         let mask = self.table.len() - 1;
-        let mut hole = self.home(self.slots[at].hash);
+        let mut hole = self.home(Self::tag(self.slots[at].hash));
         while (self.table[hole] & 0xFFFF) as usize != at + 1 {
             hole = (hole + 1) & mask;
         }
         let mut next = (hole + 1) & mask;
         while self.table[next] != 0 {
-            let home = self.home(self.slots[(self.table[next] & 0xFFFF) as usize - 1].hash);
+            let home = self.home(self.table[next]);
             if (next.wrapping_sub(home) & mask) >= (next.wrapping_sub(hole) & mask) {
                 self.table[hole] = self.table[next];
                 hole = next;
@@ -254,7 +257,7 @@ mod tests {
     fn the_table_finds_exactly_its_slots_under_churn() {
         let mut summary: SpaceSaving<()> = SpaceSaving::new(512);
         for item in 0..50_000u64 {
-            // Few distinct home positions, so that runs are long and deletions must shift.
+            // The table is half full, so that there are runs and deletions must shift.
             summary.add(((item % 700) << 40) | (item / 700), 1);
             if item % 1_000 == 0 {
                 for (slot, count) in summary.items() {

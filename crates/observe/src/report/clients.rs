@@ -1,4 +1,8 @@
 //! PROF CLIENTS: who sends what, who reads slowly, who is idle, who connects again and again.
+//!
+//! It shows connections that are open; of closed ones only the reconnects per address remain.
+//!
+//! Thread safety: functions over a merged snapshot.
 
 use super::value::Node;
 use super::{Input, usec};

@@ -2,6 +2,8 @@
 //!
 //! The measurement takes about 3 ms in all ([`CALLS`] calls per observer) and is taken where the report is made,
 //! not on a worker. It finds warm caches: under load a call costs more; the budget is kept by benchmarks.
+//!
+//! Thread safety: functions over a merged snapshot.
 
 use super::value::Node;
 use super::{Input, percent};

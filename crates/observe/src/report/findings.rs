@@ -44,6 +44,8 @@ const NAMING_SHARE: f64 = 0.10;
 const HOLD_SHARE: f64 = 0.01;
 /// ...or when a single run took this long.
 const HOLD_LONG_NS: u64 = 100_000_000;
+/// And if this share of its runs was long: on a busy machine any command is sometimes interrupted that long.
+const HOLD_OFTEN: f64 = 0.01;
 /// Mean commands per batch below which a client does not pipeline.
 const UNBATCHED_DEPTH: f64 = 1.5;
 /// Such a client is worth a finding from this rate on...
@@ -306,7 +308,8 @@ fn holding_commands(input: &Input<'_>) -> Vec<Finding> {
     let finding = |stats: &CommandStats| {
         let run = stats.stage(Stage::Run);
         let share = stats.counts.hold_ns as f64 / window_ns;
-        if stats.counts.holds == 0 || (share < HOLD_SHARE && run.max() < HOLD_LONG_NS) {
+        let often = stats.counts.holds as f64 >= HOLD_OFTEN * run.count() as f64;
+        if stats.counts.holds == 0 || !often || (share < HOLD_SHARE && run.max() < HOLD_LONG_NS) {
             return None;
         }
         let name = (input.command_name)(stats.command).to_ascii_uppercase();

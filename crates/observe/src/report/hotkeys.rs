@@ -1,4 +1,8 @@
 //! PROF HOTKEYS: the keys with most operations, now and since the reset, and by CPU, bytes, writes and misses.
+//!
+//! It is no list of all keys: what was never among the heaviest is not here, and its bound is stated instead.
+//!
+//! Thread safety: functions over a merged snapshot.
 
 use super::value::Node;
 use super::{Input, percent, usec};

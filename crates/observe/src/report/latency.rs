@@ -1,4 +1,8 @@
 //! PROF LATENCY: where the time of each command went.
+//!
+//! Not the slow log: it shows distributions, not single calls.
+//!
+//! Thread safety: functions over a merged snapshot.
 
 use super::value::Node;
 use super::{Input, percent, usec};

@@ -1,4 +1,8 @@
 //! PROF PREFIXES: keys, memory, traffic and hit ratio per key prefix, and what the naming itself costs.
+//!
+//! Lists by figures show each key under exactly one prefix, so they add up; `namespaces` sums whole subtrees.
+//!
+//! Thread safety: functions over a merged snapshot.
 
 use super::value::Node;
 use super::{Input, percent};

@@ -1,4 +1,8 @@
 //! PROF SIZES: how long keys and values are, what an entry costs beyond them, and latency by value size.
+//!
+//! It describes what is stored now, not what passed through.
+//!
+//! Thread safety: functions over a merged snapshot.
 
 use super::value::Node;
 use super::{Input, percent, usec};

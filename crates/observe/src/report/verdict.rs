@@ -2,6 +2,8 @@
 //! evidence. PROF ADVICE is its findings alone.
 //!
 //! Invariant: a server about which no rule finds a problem is called healthy; advice alone does not change that.
+//!
+//! Thread safety: functions over a merged snapshot.
 
 use super::findings::{Finding, Level, findings};
 use super::value::Node;
