@@ -25,12 +25,15 @@ use serde_json::json;
 
 use endpoint::{Address, Endpoint};
 use error::BenchError;
-use figures::{ProgressLine, grouped};
+use figures::ProgressLine;
+pub use figures::grouped;
 use load::{Extent, Load, Measurement};
 use options::{BenchSubcommand, LoadArgs, Ratio, TargetArgs};
 use request::{RequestMix, RequestTemplate, value_bytes};
 
-pub use options::BenchArgs;
+pub use figures::{bytes_text, latency_text};
+pub use keys::mix64;
+pub use options::{BenchArgs, Seconds};
 
 /// Filling uses a deep pipeline: it is not measured.
 const PREFILL_PIPELINE: u64 = 64;

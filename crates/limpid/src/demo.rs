@@ -1,0 +1,268 @@
+//! `limpid demo`: plays real traffic at a server over real sockets, then prints what the server saw.
+//!
+//! Three steps: a server (in this process, or a running one with `--connect`), the player, the report. The server is
+//! reached only through its port, as by any other client.
+//!
+//! Thread safety: `run` is called once by the main thread; the server and the player have their own threads.
+
+use std::ffi::OsString;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+mod client;
+mod csv;
+mod exact;
+mod object;
+mod player;
+mod recording;
+mod report;
+mod traffic;
+
+use crate::bench::{Seconds, bytes_text, grouped};
+use client::{Client, Reply};
+use player::{PlayOptions, PlayProgress, Played};
+use recording::Recording;
+use traffic::Traffic;
+
+/// How much more than an empty server the data may take unless `--maxmemory` says otherwise. The recording's objects
+/// need about 60 MB, its first million accesses about 35 MB; with 16 MB the cache is full after a second or two, and
+/// for the rest of the play keys are evicted while nine accesses of ten still hit.
+const MEMORY_BYTES_DEFAULT: u64 = 16 << 20;
+/// More player threads would take the cores from the server they play at.
+const PLAYER_THREADS_MAX: usize = 2;
+
+const HELP: &str = "\
+EXAMPLES:
+    limpid demo                            15 seconds of a web shop's traffic, then the profile
+    limpid demo --stay --port 7000         keep the server afterwards, for redis-cli -p 7000
+    limpid demo --trace my.csv             your own traffic
+    limpid demo --connect 10.0.0.7:6379    play at a running server; its configuration stays as it is
+
+TRACES:
+    CSV lines `op,key,size,ttl`; size in bytes, ttl in seconds, both may be left out where the op needs none. The ops:
+    get gets set replace cas add append del delete incr decr exists touch expire. A `get` with a size is followed by
+    a set when it misses, as a cache in front of a database would do. A header, empty lines and # comments are
+    skipped; a key with commas stands in double quotes. The commands of one key keep their order.";
+
+/// `limpid demo ...`
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub struct DemoArgs {
+    /// The port of the server [default: a free one]
+    #[arg(short = 'p', long, conflicts_with = "connect")]
+    port: Option<u16>,
+
+    /// Keep serving after the profile, until interrupted
+    #[arg(long, conflicts_with = "connect")]
+    stay: bool,
+
+    /// How long to play
+    #[arg(long, default_value = "15")]
+    seconds: Seconds,
+
+    /// Play this CSV file instead of the recording
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+
+    /// The server's memory limit, for example 32mb [default: 16 MiB above an empty server]
+    #[arg(long, value_name = "SIZE", conflicts_with = "connect")]
+    maxmemory: Option<String>,
+
+    /// Connections to play over
+    #[arg(short = 'c', long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=256))]
+    clients: u64,
+
+    /// Play at this running server instead of starting one
+    #[arg(long, value_name = "HOST:PORT")]
+    connect: Option<String>,
+}
+
+/// A server that was started in this process.
+pub struct RunningServer {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Waits until it has ended, by a signal or SHUTDOWN.
+    pub wait: Box<dyn FnOnce() -> ExitCode>,
+}
+
+/// Starts a server in this process from redis.conf style arguments and returns once it listens.
+///
+/// # Errors
+/// A text for the user.
+pub type StartServer = fn(Vec<OsString>) -> Result<RunningServer, String>;
+
+/// Runs the demo.
+pub fn run(args: &DemoArgs, start_server: StartServer) -> ExitCode {
+    match run_demo(args, start_server) {
+        Ok(code) => code,
+        Err(text) => {
+            eprintln!("limpid demo: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_demo(args: &DemoArgs, start_server: StartServer) -> Result<ExitCode, String> {
+    let traffic = match &args.trace {
+        Some(path) => Traffic::Csv(path.clone()),
+        None => {
+            let damaged = |error| format!("the recording in this binary is damaged: {error}");
+            Traffic::Recording(Recording::load().map_err(damaged)?)
+        }
+    };
+    // A trace that cannot be read is better known before a server is started for it.
+    traffic.cursor().map_err(|error| error.to_string())?;
+    let (address, server) = match &args.connect {
+        Some(target) => (resolve(target)?, None),
+        None => {
+            let server = start_server(directives(args)?)?;
+            (server.address, Some(server))
+        }
+    };
+    let broken = |error: std::io::Error| format!("{address}: {error}");
+    let mut client = Client::connect(address).map_err(broken)?;
+    println!("Playing {}", traffic.description());
+    if args.connect.is_none() {
+        println!("{}", limit_memory(&mut client, args.maxmemory.as_deref())?);
+        // What the demo itself has asked so far is not part of the traffic.
+        client.ask(&["PROF", "RESET"]).map_err(broken)?;
+    }
+    let played = play(&traffic, args, address)?;
+    println!("{}\n", summary(&played, &traffic, args));
+    let profile = report::Profile::ask(&mut client).map_err(broken)?;
+    print!("{}", report::text(&profile, &played, address.port()));
+    Ok(finish(args, server, address))
+}
+
+fn resolve(target: &str) -> Result<SocketAddr, String> {
+    let addresses = target.to_socket_addrs().map_err(|error| format!("--connect {target}: {error}"))?;
+    addresses.into_iter().next().ok_or_else(|| format!("--connect {target}: the name has no address"))
+}
+
+/// The arguments of the server: in memory, reachable from this machine only.
+fn directives(args: &DemoArgs) -> Result<Vec<OsString>, String> {
+    let port = match args.port {
+        Some(port) => port,
+        None => free_port().map_err(|error| format!("there is no free port: {error}"))?,
+    };
+    let text = format!("--bind 127.0.0.1 --port {port} --loglevel warning");
+    Ok(text.split(' ').map(OsString::from).collect())
+}
+
+/// A port that nothing listens on at the moment. (`port 0` means "do not listen" in redis.conf.)
+fn free_port() -> std::io::Result<u16> {
+    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// Sets `maxmemory` and the policy, and says what was chosen and why.
+fn limit_memory(client: &mut Client, wanted: Option<&str>) -> Result<String, String> {
+    let mut set = |name: &str, value: &str| match client.ask(&["CONFIG", "SET", name, value]) {
+        Ok(Reply::Text(_)) => Ok(()),
+        Ok(other) => Err(format!("CONFIG SET {name} {value}: {other:?}")),
+        Err(error) => Err(format!("CONFIG SET {name} {value}: {error}")),
+    };
+    set("maxmemory-policy", "allkeys-lru")?;
+    if let Some(wanted) = wanted {
+        set("maxmemory", wanted)?;
+        return Ok(format!("maxmemory {wanted}, maxmemory-policy allkeys-lru, as asked for."));
+    }
+    let empty = match client.ask(&["INFO", "memory"]) {
+        Ok(Reply::Text(info)) => report::info_number(&info, "used_memory"),
+        _ => 0,
+    };
+    let limit = empty + MEMORY_BYTES_DEFAULT;
+    match client.ask(&["CONFIG", "SET", "maxmemory", &limit.to_string()]) {
+        Ok(Reply::Text(_)) => Ok(format!(
+            "maxmemory {} ({} for data above the empty server: less than the objects need, so that the cache must \
+             choose), maxmemory-policy allkeys-lru.",
+            bytes_text(limit),
+            bytes_text(MEMORY_BYTES_DEFAULT)
+        )),
+        other => Err(format!("CONFIG SET maxmemory {limit}: {other:?}")),
+    }
+}
+
+fn play(traffic: &Traffic, args: &DemoArgs, address: SocketAddr) -> Result<Played, String> {
+    let bar = progress_bar(traffic.steps());
+    let clients = args.clients as usize;
+    let options =
+        PlayOptions { address, clients, threads: clients.min(PLAYER_THREADS_MAX), time: args.seconds.0 };
+    let started = std::time::Instant::now();
+    let played = player::play(traffic, options, &mut |progress: &PlayProgress| {
+        let (steps, gets) = (progress.steps.load(Ordering::Relaxed), progress.gets.load(Ordering::Relaxed));
+        let hits = progress.hits.load(Ordering::Relaxed);
+        let seconds = started.elapsed().as_secs_f64();
+        bar.set_position(steps);
+        bar.set_message(format!(
+            "{} accesses  {}/s  hit ratio {:.1} %  {:.0} s left",
+            grouped(steps),
+            grouped((steps as f64 / seconds.max(0.001)) as u64),
+            hits as f64 * 100.0 / gets.max(1) as f64,
+            (args.seconds.0.as_secs_f64() - seconds).max(0.0),
+        ));
+    });
+    bar.finish_and_clear();
+    played.map_err(|error| error.to_string())
+}
+
+fn progress_bar(steps: Option<u64>) -> ProgressBar {
+    let (bar, template) = match steps {
+        Some(steps) => (ProgressBar::new(steps), "{bar:30} {percent:>3} %  {msg}"),
+        None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
+    };
+    bar.with_style(ProgressStyle::with_template(template).expect("a constant template"))
+}
+
+fn summary(played: &Played, traffic: &Traffic, args: &DemoArgs) -> String {
+    let of = match traffic.steps() {
+        Some(steps) if !played.is_all => format!(" of {}", grouped(steps)),
+        _ if played.is_all => " (all there are)".to_owned(),
+        _ => String::new(),
+    };
+    let mut text = format!(
+        "Played {}{of} accesses in {:.1} s ({}/s) over {} connections; {} different keys, {} SETs after a miss.",
+        grouped(played.steps),
+        played.seconds,
+        grouped((played.steps as f64 / played.seconds) as u64),
+        args.clients,
+        grouped(played.exact.keys() as u64),
+        grouped(played.fills),
+    );
+    if let Some(error) = &played.first_error {
+        text.push_str(&format!("\n{} error replies, the first: {error}", grouped(played.errors)));
+    }
+    text
+}
+
+/// Keeps the server when asked to, and says how to come back when not.
+fn finish(args: &DemoArgs, server: Option<RunningServer>, address: SocketAddr) -> ExitCode {
+    match server {
+        Some(server) if args.stay => {
+            println!("\nStill serving on {address}; Ctrl-C ends it.");
+            (server.wait)()
+        }
+        Some(_) => {
+            println!(
+                "\nThe server has ended with the demo; `limpid demo --stay --port 7000` keeps it for these commands."
+            );
+            ExitCode::SUCCESS
+        }
+        None => ExitCode::SUCCESS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_ports_can_be_listened_on() {
+        let port = free_port().unwrap();
+        assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_ok());
+    }
+}

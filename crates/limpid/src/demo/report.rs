@@ -1,0 +1,370 @@
+//! What the demo prints after playing: the server's own answers, as tables, beside what the player knows.
+//!
+//! Everything about the server is asked over a socket by commands that any client can send; the demo has no access of
+//! its own. A server without PROF gets a line that says so.
+//!
+//! Thread safety: runs in the main thread.
+
+use std::fmt::Write as _;
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::Value;
+
+use super::client::{Client, Reply};
+use super::player::Played;
+use crate::bench::{bytes_text, grouped, latency_text};
+
+/// Rows of each table: what a person reads before scrolling.
+const ROWS_MAX: usize = 10;
+
+/// Everything that was asked of the server.
+pub struct Profile {
+    pub report: Result<Value, String>,
+    pub hotkeys: Result<Value, String>,
+    pub prefixes: Result<Value, String>,
+    pub latency: Result<Value, String>,
+    pub sizes: Result<Value, String>,
+    /// INFO everything, or as much as the server gave.
+    pub info: String,
+}
+
+impl Profile {
+    /// Asks for all of it.
+    ///
+    /// # Errors
+    /// When the connection breaks. An error reply is kept in its place.
+    pub fn ask(client: &mut Client) -> std::io::Result<Self> {
+        let info = match client.ask(&["INFO", "everything"])? {
+            Reply::Text(text) => text,
+            _ => String::new(),
+        };
+        let mut ask = |what| -> std::io::Result<Result<Value, String>> {
+            Ok(match client.ask(&["PROF", what, "JSON"])? {
+                Reply::Text(text) => {
+                    serde_json::from_str(&text).map_err(|error| format!("PROF {what}: {error}"))
+                }
+                Reply::Error(text) => Err(format!("PROF {what}: {text}")),
+                _ => Err(format!("PROF {what}: an answer that is no text")),
+            })
+        };
+        Ok(Self {
+            report: ask("REPORT")?,
+            hotkeys: ask("HOTKEYS")?,
+            prefixes: ask("PREFIXES")?,
+            latency: ask("LATENCY")?,
+            sizes: ask("SIZES")?,
+            info,
+        })
+    }
+
+    /// A field of INFO, 0 when it is missing.
+    pub fn info_number(&self, field: &str) -> u64 {
+        info_number(&self.info, field)
+    }
+}
+
+/// The number of a field of INFO, 0 when it is missing or none.
+pub fn info_number(info: &str, field: &str) -> u64 {
+    info.lines()
+        .find_map(|line| line.trim_end().strip_prefix(field)?.strip_prefix(':')?.parse().ok())
+        .unwrap_or(0)
+}
+
+/// The whole text. `port` is where more can be asked.
+pub fn text(profile: &Profile, played: &Played, port: u16) -> String {
+    let mut out = String::new();
+    section(&mut out, "VERDICT", &profile.report, verdict);
+    section(&mut out, "HOTTEST KEYS", &profile.hotkeys, |hotkeys| hot_keys(hotkeys, played));
+    section(&mut out, "PREFIXES", &profile.prefixes, prefixes);
+    section(&mut out, "LATENCY BY STAGE", &profile.latency, latency);
+    section(&mut out, "SIZES", &profile.sizes, sizes);
+    let _ = writeln!(out, "HIT RATIO\n{}", hit_ratio(profile, played));
+    let _ = write!(out, "SEE MORE\n{}", see_more(port));
+    out
+}
+
+fn section(
+    out: &mut String,
+    title: &str,
+    answer: &Result<Value, String>,
+    render: impl FnOnce(&Value) -> String,
+) {
+    let body = match answer {
+        Ok(value) => render(value),
+        Err(text) => format!("  the server does not tell: {text}\n"),
+    };
+    let _ = writeln!(out, "{title}\n{body}");
+}
+
+/// The verdict, then the findings with their evidence and remedy.
+fn verdict(report: &Value) -> String {
+    let mut out = String::new();
+    match &report["verdict"] {
+        Value::String(text) => {
+            let _ = writeln!(out, "  {text}");
+        }
+        Value::Object(fields) => {
+            for text in fields.values().filter_map(Value::as_str) {
+                let _ = writeln!(out, "  {text}");
+            }
+        }
+        _ => out.push_str("  (none)\n"),
+    }
+    let findings = report["findings"].as_array().map_or(&[][..], Vec::as_slice);
+    for (index, finding) in findings.iter().take(ROWS_MAX).enumerate() {
+        match finding {
+            Value::Object(fields) => {
+                for (place, (name, value)) in fields.iter().enumerate() {
+                    let lead = if place == 0 { format!("  {}.", index + 1) } else { "    ".to_owned() };
+                    let _ = writeln!(out, "{lead} {}: {}", name.replace('_', " "), scalar(value));
+                }
+            }
+            other => {
+                let _ = writeln!(out, "  {}. {}", index + 1, scalar(other));
+            }
+        }
+    }
+    out
+}
+
+/// The server's hottest keys beside the exact counts of the player.
+fn hot_keys(hotkeys: &Value, played: &Played) -> String {
+    let rows = rows(&hotkeys["since_reset"]);
+    let reported: Vec<(String, u64)> =
+        rows.iter().map(|row| (string(&row["key"]), whole(&row["operations"]))).collect();
+    let compared = played.exact.compare(&reported);
+    let mut table = new_table(&["key", "share", "operations", "at most off by", "exactly sent", "error"], 1);
+    let mut within = 0;
+    for (row, compared) in rows.iter().zip(&compared) {
+        let bound = whole(&row["overcount_max"]) + whole(&row["sampling_error"]);
+        within += usize::from(compared.reported.abs_diff(compared.exact) <= bound);
+        table.add_row([
+            compared.key.clone(),
+            format!("{:.2} %", float(&row["share_percent"])),
+            grouped(compared.reported),
+            grouped(bound),
+            grouped(compared.exact),
+            format!("{:+.2} %", compared.relative_error() * 100.0),
+        ]);
+    }
+    let worst = compared.iter().map(|compared| compared.relative_error().abs()).fold(0.0, f64::max);
+    let mut out = indented(&table.to_string());
+    let _ = writeln!(
+        out,
+        "  Checked against an exact count of the {} commands sent for {} keys: {} of the true {} hottest keys found,\n  \
+         {within} of {} counts within the stated bound, the largest error {:.2} %.",
+        grouped(played.exact.total()),
+        grouped(played.exact.keys() as u64),
+        played.exact.found(&reported, reported.len()),
+        reported.len(),
+        reported.len(),
+        worst * 100.0,
+    );
+    if !played.exact.is_complete() {
+        out.push_str(
+            "  The trace has more keys than are counted exactly: counts of late keys are missing.\n",
+        );
+    }
+    out
+}
+
+fn prefixes(prefixes: &Value) -> String {
+    let heads = ["prefix", "keys", "memory", "of all", "reads", "hits", "writes", "evicted"];
+    let mut table = new_table(&heads, 1);
+    for row in rows(&prefixes["by_traffic"]) {
+        table.add_row([
+            string(&row["prefix"]),
+            grouped(whole(&row["keys"])),
+            bytes_text(whole(&row["memory_bytes"])),
+            format!("{:.1} %", float(&row["memory_percent"])),
+            grouped(whole(&row["reads"])),
+            row["hit_percent"].as_f64().map_or("-".to_owned(), |percent| format!("{percent:.1} %")),
+            grouped(whole(&row["writes"])),
+            grouped(whole(&row["evicted"])),
+        ]);
+    }
+    with_note(&table, prefixes)
+}
+
+fn latency(latency: &Value) -> String {
+    let heads = [
+        "command",
+        "calls",
+        "wait p99",
+        "lock p99",
+        "run mean",
+        "run p50",
+        "run p99",
+        "run max",
+        "flush p99",
+    ];
+    let mut table = new_table(&heads, 1);
+    for row in rows(&latency["commands"]) {
+        let us = |name: &str| row[name].as_f64().map_or("-".to_owned(), latency_text);
+        table.add_row([
+            string(&row["command"]),
+            grouped(whole(&row["calls"])),
+            us("wait_p99_usec"),
+            us("lock_p99_usec"),
+            us("run_mean_usec"),
+            us("run_p50_usec"),
+            us("run_p99_usec"),
+            us("run_max_usec"),
+            us("flush_p99_usec"),
+        ]);
+    }
+    with_note(&table, latency)
+}
+
+fn sizes(sizes: &Value) -> String {
+    let mut out = format!(
+        "  {} keys: names {} on average, values {}, overhead {} B for each key\n",
+        grouped(whole(&sizes["keys"])),
+        bytes_text(float(&sizes["name_mean_bytes"]) as u64),
+        bytes_text(float(&sizes["value_mean_bytes"]) as u64),
+        sizes["overhead_per_key_bytes"].as_f64().map_or("?".to_owned(), |bytes| format!("{bytes:.1}")),
+    );
+    let mut table = new_table(&["values up to", "keys", "share", "cumulative"], 0);
+    let all = sizes["value_lengths"].as_array().map_or(&[][..], Vec::as_slice);
+    for row in all {
+        table.add_row([
+            bytes_text(whole(&row["up_to_bytes"])),
+            grouped(whole(&row["keys"])),
+            format!("{:.1} %", float(&row["share_percent"])),
+            format!("{:.1} %", float(&row["cumulative_percent"])),
+        ]);
+    }
+    out.push_str(&indented(&table.to_string()));
+    out
+}
+
+fn hit_ratio(profile: &Profile, played: &Played) -> String {
+    let (hits, misses) = (profile.info_number("keyspace_hits"), profile.info_number("keyspace_misses"));
+    let server = hits as f64 * 100.0 / (hits + misses).max(1) as f64;
+    format!(
+        "  {server:.2} % by the server ({} hits, {} misses), {:.2} % by the player\n  \
+         {} keys evicted, {} expired; memory {} of {} allowed\n",
+        grouped(hits),
+        grouped(misses),
+        played.hit_ratio() * 100.0,
+        grouped(profile.info_number("evicted_keys")),
+        grouped(profile.info_number("expired_keys")),
+        bytes_text(profile.info_number("used_memory")),
+        bytes_text(profile.info_number("maxmemory")),
+    )
+}
+
+fn see_more(port: u16) -> String {
+    const COMMANDS: [(&str, &str); 8] = [
+        ("PROF REPORT", "the verdict with findings and evidence"),
+        ("PROF HOTKEYS", "hot keys by operations, CPU, bytes, writes, misses"),
+        ("PROF LATENCY GET", "one command by stage, with its histogram"),
+        ("PROF PREFIXES", "keys, memory, traffic and hit ratio of each prefix"),
+        ("PROF SIZES", "lengths of keys and values, latency by size"),
+        ("PROF CLIENTS", "traffic and errors of each connection"),
+        ("PROF COST", "what all this seeing costs"),
+        ("INFO everything", "what exporters read; `redis-cli --hotkeys --bigkeys --memkeys` work too"),
+    ];
+    COMMANDS.iter().fold(String::new(), |mut out, (command, what)| {
+        let _ = writeln!(out, "  redis-cli -p {port} {command:<16}  {what}");
+        out
+    })
+}
+
+/// The rows of a list that are printed.
+fn rows(list: &Value) -> &[Value] {
+    let all = list.as_array().map_or(&[][..], Vec::as_slice);
+    all.get(..ROWS_MAX).unwrap_or(all)
+}
+
+fn string(value: &Value) -> String {
+    value.as_str().unwrap_or("?").to_owned()
+}
+
+fn whole(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| float(value).max(0.0) as u64)
+}
+
+fn float(value: &Value) -> f64 {
+    value.as_f64().unwrap_or(0.0)
+}
+
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A table whose first `texts` columns are text and the others figures.
+fn new_table(heads: &[&str], texts: usize) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(heads.iter().copied());
+    for column in table.column_iter_mut().skip(texts) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn with_note(table: &Table, answer: &Value) -> String {
+    let mut out = indented(&table.to_string());
+    if let Some(note) = answer["error"].as_str() {
+        let _ = writeln!(out, "  ({note})");
+    }
+    out
+}
+
+fn indented(text: &str) -> String {
+    text.lines().fold(String::new(), |mut out, line| {
+        let _ = writeln!(out, " {}", line.trim_end());
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn info_fields_are_found_whole() {
+        let info = "# Stats\r\nused_memory_peak:9\r\nused_memory:1234\r\nevicted_keys:5\r\n";
+        assert_eq!(info_number(info, "used_memory"), 1234);
+        assert_eq!(info_number(info, "evicted_keys"), 5);
+        assert_eq!(info_number(info, "absent"), 0);
+    }
+
+    #[test]
+    fn reported_counts_stand_beside_the_exact_ones() {
+        let mut played = Played::default();
+        (0..90).for_each(|_| played.exact.add(b"obj:1:1:0"));
+        (0..10).for_each(|_| played.exact.add(b"obj:1:2:0"));
+        let hotkeys = json!({"since_reset": [
+            {"key": "obj:1:1:0", "operations": 99, "share_percent": 90.0, "overcount_max": 0, "sampling_error": 4},
+            {"key": "obj:1:2:0", "operations": 10, "share_percent": 10.0, "overcount_max": 1, "sampling_error": 0},
+        ]});
+        let text = hot_keys(&hotkeys, &played);
+        assert!(text.contains("+10.00 %"), "{text}");
+        assert!(text.contains("2 of the true 2 hottest keys found"), "{text}");
+        assert!(text.contains("1 of 2 counts within the stated bound, the largest error 10.00 %"), "{text}");
+    }
+
+    #[test]
+    fn a_server_without_prof_is_told_apart() {
+        let missing = || Err("PROF HOTKEYS: ERR unknown command".to_owned());
+        let profile = Profile {
+            report: Ok(json!({"verdict": "healthy", "findings": []})),
+            hotkeys: missing(),
+            prefixes: missing(),
+            latency: missing(),
+            sizes: missing(),
+            info: "keyspace_hits:3\r\nkeyspace_misses:1\r\n".to_owned(),
+        };
+        let text = text(&profile, &Played::default(), 7000);
+        assert!(text.contains("VERDICT\n  healthy"), "{text}");
+        assert!(text.contains("the server does not tell: PROF HOTKEYS: ERR unknown command"), "{text}");
+        assert!(text.contains("75.00 % by the server"), "{text}");
+        assert!(text.contains("redis-cli -p 7000 PROF HOTKEYS"), "{text}");
+    }
+}
