@@ -400,4 +400,57 @@ mod tests {
             );
         }
     }
+
+    /// Lines of random bytes and of random words of the table: none may panic, and what is split is no longer than the
+    /// line. xorshift64* with a printed seed.
+    #[test]
+    fn no_line_panics() {
+        let seed = 0x5eed_u64 ^ u64::from(std::process::id());
+        println!("seed {seed:#x}");
+        let mut state = seed | 1;
+        let mut next = move |bound: usize| {
+            state ^= state >> 12;
+            state ^= state << 25;
+            state ^= state >> 27;
+            (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % bound
+        };
+        let names: Vec<&str> =
+            super::super::directive::directives().map(|directive| directive.name).collect();
+        let values = [
+            "",
+            "-1",
+            "yes",
+            "\"\"",
+            "1gb",
+            "18446744073709551615",
+            "normal",
+            "0",
+            "é",
+            "'",
+            "\\",
+            "a b",
+            "%",
+        ];
+        for _ in 0..20_000 {
+            let mut text: Vec<u8> = match next(2) {
+                0 => (0..next(40)).map(|_| b"a \"'\\x0f#\n\t\xff-"[next(13)]).collect(),
+                _ => names[next(names.len())].as_bytes().to_vec(),
+            };
+            for _ in 0..next(6) {
+                text.push(b' ');
+                text.extend(values[next(values.len())].as_bytes());
+            }
+            if let Ok(words) = line::split(&text) {
+                assert!(words.iter().map(Vec::len).sum::<usize>() <= text.len(), "{text:?}");
+                let again = words.iter().map(|word| line::quote(word)).collect::<Vec<_>>().join(" ");
+                assert_eq!(line::split(again.as_bytes()), Ok(words));
+            }
+            let mut loader = Loader::new();
+            if loader.line("random", 1, &text).is_ok()
+                && let Err(error) = loader.finish()
+            {
+                assert!(!error.to_string().is_empty());
+            }
+        }
+    }
 }

@@ -4,7 +4,7 @@
 
 /// Glob over directive names, whatever the case: `*`, `?`, `[a-z]`, `[^a]` and `\` before a literal. Names are short
 /// and one `*` is retried at a time, so the work is at most pattern times name.
-pub(super) fn glob_matches(pattern: &[u8], name: &[u8]) -> bool {
+pub(crate) fn glob_matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;
     while n < name.len() {
