@@ -23,6 +23,7 @@ pub mod clients;
 pub mod errors;
 pub mod histogram;
 pub mod hotkeys;
+pub mod key_summary;
 pub mod latency;
 pub mod prefix;
 pub mod prefix_tree;

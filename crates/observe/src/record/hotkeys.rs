@@ -19,8 +19,11 @@
 //!
 //! Thread safety: owned by one recorder; summaries are plain values.
 
-use super::space_saving::SpaceSaving;
+use super::key_summary::{name_bytes, with_database};
+use super::space_saving::{Slot, SpaceSaving};
 use std::collections::VecDeque;
+
+pub use super::key_summary::{HotKey, KeyName, Summary};
 
 /// Slots of the summary by operations. 64 find a third of a Zipf top 20, 256 all of it; 512 leave room.
 pub const OPERATION_SLOTS: usize = 512;
@@ -52,36 +55,7 @@ pub enum Access {
     Miss,
 }
 
-/// A key's name, cut to [`NAME_BYTES_MAX`].
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct KeyName {
-    bytes: Box<[u8]>,
-    length: u32,
-}
-
-impl KeyName {
-    fn copy(key: &[u8]) -> Self {
-        let kept = &key[..key.len().min(NAME_BYTES_MAX)];
-        Self { bytes: kept.into(), length: key.len().min(u32::MAX as usize) as u32 }
-    }
-
-    /// The name, or its beginning.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// The length of the whole name.
-    pub fn length(&self) -> usize {
-        self.length as usize
-    }
-
-    /// Whether only the beginning was kept.
-    pub fn is_shortened(&self) -> bool {
-        self.length() > self.bytes.len()
-    }
-}
-
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Detail {
     name: Option<Box<KeyName>>,
     cpu_ns: u32,
@@ -92,207 +66,36 @@ struct Detail {
     db: u8,
 }
 
-/// One key of a summary. All figures are weighted by the sampling interval.
-#[derive(Clone, PartialEq, Debug)]
-pub struct HotKey {
-    /// Hash of the key and its database.
-    pub hash: u64,
-    /// Database.
-    pub db: u8,
-    /// None as long as the key was never proven heavy within one window.
-    pub name: Option<Box<KeyName>>,
-    /// Upper bound of the weight: operations, nanoseconds or bytes, by summary.
-    pub count: u64,
-    /// `count - error` is the lower bound.
-    pub error: u64,
-    /// Reads that found the key.
-    pub reads: u64,
-    /// Writes.
-    pub writes: u64,
-    /// Reads that did not find it.
-    pub misses: u64,
-    /// CPU time, nanoseconds.
-    pub cpu_ns: u64,
-    /// Bytes of request and reply.
-    pub bytes: u64,
-}
-
-impl HotKey {
-    fn absorb(&mut self, other: &mut HotKey) {
-        self.count += other.count;
-        self.error += other.error;
-        self.reads += other.reads;
-        self.writes += other.writes;
-        self.misses += other.misses;
-        self.cpu_ns += other.cpu_ns;
-        self.bytes += other.bytes;
-        if self.name.is_none() {
-            self.name = other.name.take();
-        }
-    }
-}
-
-/// The heaviest keys of some stretch of traffic, mergeable.
-#[derive(Clone, Default, PartialEq, Debug)]
-pub struct Summary {
-    /// By ascending hash, so that merging is one pass.
-    keys: Vec<HotKey>,
-    unmonitored: u64,
-    total: u64,
-    samples: u64,
-}
-
-impl Summary {
-    fn freeze(live: &mut SpaceSaving<Detail>, samples: u64) -> Self {
-        let (unmonitored, total) = (u64::from(live.unmonitored()), u64::from(live.total()));
-        let key = |slot: super::space_saving::Slot<Detail>, count: u32| HotKey {
-            hash: slot.hash,
-            db: slot.detail.db,
-            name: slot.detail.name,
+impl Detail {
+    fn into_key(self, hash: u64, count: u32, error: u32) -> HotKey {
+        HotKey {
+            hash,
+            db: self.db,
+            name: self.name,
             count: u64::from(count),
-            error: u64::from(slot.error),
-            reads: u64::from(slot.detail.reads),
-            writes: u64::from(slot.detail.writes),
-            misses: u64::from(slot.detail.misses),
-            cpu_ns: u64::from(slot.detail.cpu_ns),
-            bytes: u64::from(slot.detail.bytes),
-        };
-        let mut keys: Vec<HotKey> = live.drain().map(|(slot, count)| key(slot, count)).collect();
-        keys.sort_unstable_by_key(|key| key.hash);
-        Self { keys, unmonitored, total, samples }
-    }
-
-    fn peek(live: &SpaceSaving<Detail>, samples: u64) -> Self {
-        let key = |slot: &super::space_saving::Slot<Detail>, count: u32| HotKey {
-            hash: slot.hash,
-            db: slot.detail.db,
-            name: slot.detail.name.clone(),
-            count: u64::from(count),
-            error: u64::from(slot.error),
-            reads: u64::from(slot.detail.reads),
-            writes: u64::from(slot.detail.writes),
-            misses: u64::from(slot.detail.misses),
-            cpu_ns: u64::from(slot.detail.cpu_ns),
-            bytes: u64::from(slot.detail.bytes),
-        };
-        let mut keys: Vec<HotKey> = live.items().map(|(slot, count)| key(slot, count)).collect();
-        keys.sort_unstable_by_key(|key| key.hash);
-        Self { keys, unmonitored: u64::from(live.unmonitored()), total: u64::from(live.total()), samples }
-    }
-
-    /// Adds another stretch of traffic, of another worker or another time, keeping at most `slots` keys.
-    ///
-    /// A key that is missing in one of the two may have had that one's `unmonitored` there, so it is added to
-    /// count and error. What is cut off raises `unmonitored`; it stays within `total / slots` as long as both
-    /// sides kept that many.
-    pub fn merge(&mut self, mut other: Summary, slots: usize) {
-        let mut merged: Vec<HotKey> = Vec::with_capacity(self.keys.len() + other.keys.len());
-        let mut mine = std::mem::take(&mut self.keys).into_iter().peekable();
-        let mut theirs = std::mem::take(&mut other.keys).into_iter().peekable();
-        loop {
-            let order = match (mine.peek(), theirs.peek()) {
-                (Some(a), Some(b)) => a.hash.cmp(&b.hash),
-                (Some(_), None) => std::cmp::Ordering::Less,
-                (None, Some(_)) => std::cmp::Ordering::Greater,
-                (None, None) => break,
-            };
-            let (source, missing) = match order {
-                std::cmp::Ordering::Greater => (&mut theirs, self.unmonitored),
-                std::cmp::Ordering::Less => (&mut mine, other.unmonitored),
-                std::cmp::Ordering::Equal => (&mut mine, 0),
-            };
-            let Some(mut key) = source.next() else { break };
-            if order.is_eq()
-                && let Some(mut twin) = theirs.next()
-            {
-                key.absorb(&mut twin);
-            }
-            key.count += missing;
-            key.error += missing;
-            merged.push(key);
+            error: u64::from(error),
+            reads: u64::from(self.reads),
+            writes: u64::from(self.writes),
+            misses: u64::from(self.misses),
+            cpu_ns: u64::from(self.cpu_ns),
+            bytes: u64::from(self.bytes),
         }
-        self.keys = merged;
-        self.unmonitored += other.unmonitored;
-        self.total += other.total;
-        self.samples += other.samples;
-        self.cut(slots);
-    }
-
-    /// Keeps the `slots` heaviest keys.
-    pub fn cut(&mut self, slots: usize) {
-        if self.keys.len() <= slots {
-            return;
-        }
-        self.keys.select_nth_unstable_by_key(slots, |key| std::cmp::Reverse(key.count));
-        let dropped = self.keys[slots..].iter().map(|key| key.count).max().unwrap_or(0);
-        self.unmonitored = self.unmonitored.max(dropped);
-        self.keys.truncate(slots);
-        self.keys.sort_unstable_by_key(|key| key.hash);
-    }
-
-    /// The `n` heaviest keys, heaviest first.
-    pub fn top(&self, n: usize) -> Vec<&HotKey> {
-        self.top_by(n, |key| key.count)
-    }
-
-    /// The first `n` keys of this summary by another figure (a lower bound each: see the module).
-    pub fn top_by(&self, n: usize, figure: impl Fn(&HotKey) -> u64) -> Vec<&HotKey> {
-        let mut keys: Vec<&HotKey> = self.keys.iter().filter(|key| figure(key) > 0).collect();
-        keys.sort_unstable_by_key(|key| (std::cmp::Reverse(figure(key)), key.hash));
-        keys.truncate(n);
-        keys
-    }
-
-    /// A key by the hash it was recorded with.
-    pub fn get(&self, db: u8, hash: u64) -> Option<&HotKey> {
-        let hash = with_database(db, hash);
-        self.keys.binary_search_by_key(&hash, |key| key.hash).ok().and_then(|at| self.keys.get(at))
-    }
-
-    /// The keys monitored, by hash.
-    pub fn keys(&self) -> &[HotKey] {
-        &self.keys
-    }
-
-    /// What a key that is not listed may have at most.
-    pub fn unmonitored(&self) -> u64 {
-        self.unmonitored
-    }
-
-    /// The weight of all traffic in this stretch.
-    pub fn total(&self) -> u64 {
-        self.total
-    }
-
-    /// Commands that were really looked at.
-    pub fn samples(&self) -> u64 {
-        self.samples
-    }
-
-    /// Two standard deviations of a count that come from sampling, 0 where every command was looked at. Holds
-    /// for the summary by operations.
-    pub fn sampling_error(&self, count: u64) -> u64 {
-        if self.samples == 0 || self.samples >= self.total {
-            return 0;
-        }
-        let interval = self.total as f64 / self.samples as f64;
-        (2.0 * ((interval - 1.0) * count as f64).sqrt()).ceil() as u64
-    }
-
-    fn memory_bytes(&self) -> usize {
-        let names: usize = self.keys.iter().map(|key| name_bytes(&key.name)).sum();
-        self.keys.capacity() * size_of::<HotKey>() + names
     }
 }
 
-fn name_bytes(name: &Option<Box<KeyName>>) -> usize {
-    name.as_ref().map_or(0, |name| size_of::<KeyName>() + name.bytes.len())
+/// Takes the keys out of a live summary.
+fn freeze(live: &mut SpaceSaving<Detail>, samples: u64) -> Summary {
+    let (unmonitored, total) = (u64::from(live.unmonitored()), u64::from(live.total()));
+    let keys = live.drain().map(|(slot, count)| slot.detail.into_key(slot.hash, count, slot.error)).collect();
+    Summary::new(keys, unmonitored, total, samples)
 }
 
-/// Equal keys of two databases are two keys.
-#[inline]
-fn with_database(db: u8, hash: u64) -> u64 {
-    hash ^ u64::from(db).wrapping_mul(0xA24B_AED4_963E_E407)
+/// Copies the keys of a live summary.
+fn peek(live: &SpaceSaving<Detail>, samples: u64) -> Summary {
+    let key =
+        |(slot, count): (&Slot<Detail>, u32)| slot.detail.clone().into_key(slot.hash, count, slot.error);
+    let keys = live.items().map(key).collect();
+    Summary::new(keys, u64::from(live.unmonitored()), u64::from(live.total()), samples)
 }
 
 /// A frozen window.
@@ -401,17 +204,16 @@ impl HotKeys {
         if self.operations.total() == 0 {
             return;
         }
-        let operations = Summary::freeze(&mut self.operations, std::mem::take(&mut self.samples));
+        let operations = freeze(&mut self.operations, std::mem::take(&mut self.samples));
         let mut window = operations.clone();
         window.cut(WINDOW_KEYS);
-        window.keys.shrink_to_fit();
         self.windows.push_back(Window { end_ms: now_ms, span_ms, operations: window });
         if self.windows.len() > WINDOWS {
             self.windows.pop_front();
         }
         self.operations_total.merge(operations, OPERATION_SLOTS);
-        self.cpu_total.merge(Summary::freeze(&mut self.cpu, 0), COSTLY_SLOTS);
-        self.bytes_total.merge(Summary::freeze(&mut self.bytes, 0), COSTLY_SLOTS);
+        self.cpu_total.merge(freeze(&mut self.cpu, 0), COSTLY_SLOTS);
+        self.bytes_total.merge(freeze(&mut self.bytes, 0), COSTLY_SLOTS);
     }
 
     /// The weight seen for a key since the reset: an upper bound, None if it is not monitored now.
@@ -426,7 +228,7 @@ impl HotKeys {
 
     /// Accesses recorded since the reset.
     pub fn samples(&self) -> u64 {
-        self.samples + self.operations_total.samples
+        self.samples + self.operations_total.samples()
     }
 
     /// Bytes held now.
@@ -450,7 +252,7 @@ impl HotKeys {
     /// The bound of [`HotKeys::memory_bytes`]: 0.4 MiB if every name is as long as it may be, 0.2 typically.
     pub const fn memory_bytes_max() -> usize {
         let name = NAME_BYTES_MAX + size_of::<KeyName>();
-        let live = size_of::<super::space_saving::Slot<Detail>>() + 8 + 4 + 2 + name;
+        let live = size_of::<Slot<Detail>>() + 16 + 4 + 2 + name;
         // A total may keep the room of both sides of its last merge.
         let total = 2 * size_of::<HotKey>() + name;
         let slots = OPERATION_SLOTS + 2 * COSTLY_SLOTS;
@@ -465,7 +267,7 @@ impl HotKeys {
 }
 
 #[inline]
-fn note(slot: (&mut super::space_saving::Slot<Detail>, u32), access: &KeyAccess<'_>, threshold: u32) {
+fn note(slot: (&mut Slot<Detail>, u32), access: &KeyAccess<'_>, threshold: u32) {
     let (slot, count) = slot;
     let detail = &mut slot.detail;
     let weight = access.weight;
@@ -506,7 +308,7 @@ impl HotKeysSnapshot {
     /// Adds one worker's. `now_ms` as given to [`HotKeys::rotate`]: a window that ended more than two windows
     /// ago is not "now" (the worker is idle).
     pub fn add(&mut self, worker: &HotKeys, now_ms: u64) {
-        let slots = |summary: &Summary, slots: usize| summary.keys.len().max(slots) + slots;
+        let slots = |summary: &Summary, slots: usize| summary.keys().len().max(slots) + slots;
         let totals = [
             (
                 &mut self.operations,
@@ -521,7 +323,7 @@ impl HotKeysSnapshot {
         for (merged, past, live, samples, capacity) in totals {
             let room = slots(merged, capacity);
             merged.merge(past.clone(), room);
-            merged.merge(Summary::peek(live, samples), room);
+            merged.merge(peek(live, samples), room);
         }
         let mut recent_ms = 0;
         let kept = worker.windows.iter().enumerate();

@@ -1,0 +1,218 @@
+//! Summaries of hot keys: plain lists with their bounds, mergeable over workers and over time.
+//!
+//! Merging follows *Mergeable Summaries* (Agarwal et al., PODS 2012): a Space-Saving summary is kept as upper
+//! bounds, their errors, and one bound for all keys that are not listed. It records nothing itself.
+//!
+//! Invariants:
+//! 1. `count - error <= weight seen <= count` for every key listed; a key that is not listed has at most
+//!    `unmonitored`.
+//! 2. `unmonitored <= total / K` if each part was kept with at least `K` slots.
+//! 3. Keys are sorted by hash, so that merging is one pass.
+//!
+//! Thread safety: plain values.
+
+use super::hotkeys::NAME_BYTES_MAX;
+
+/// A key's name, cut to [`NAME_BYTES_MAX`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyName {
+    bytes: Box<[u8]>,
+    length: u32,
+}
+
+impl KeyName {
+    /// Copies as much as is kept.
+    pub(super) fn copy(key: &[u8]) -> Self {
+        let kept = &key[..key.len().min(NAME_BYTES_MAX)];
+        Self { bytes: kept.into(), length: key.len().min(u32::MAX as usize) as u32 }
+    }
+
+    /// The name, or its beginning.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The length of the whole name.
+    pub fn length(&self) -> usize {
+        self.length as usize
+    }
+
+    /// Whether only the beginning was kept.
+    pub fn is_shortened(&self) -> bool {
+        self.length() > self.bytes.len()
+    }
+}
+
+/// One key of a summary. All figures are weighted by the sampling interval.
+#[derive(Clone, PartialEq, Debug)]
+pub struct HotKey {
+    /// Hash of the key and its database.
+    pub hash: u64,
+    /// Database.
+    pub db: u8,
+    /// None as long as the key was never proven heavy within one window.
+    pub name: Option<Box<KeyName>>,
+    /// Upper bound of the weight: operations, nanoseconds or bytes, by summary.
+    pub count: u64,
+    /// `count - error` is the lower bound.
+    pub error: u64,
+    /// Reads that found the key.
+    pub reads: u64,
+    /// Writes.
+    pub writes: u64,
+    /// Reads that did not find it.
+    pub misses: u64,
+    /// CPU time, nanoseconds.
+    pub cpu_ns: u64,
+    /// Bytes of request and reply.
+    pub bytes: u64,
+}
+
+impl HotKey {
+    fn absorb(&mut self, other: &mut HotKey) {
+        self.count += other.count;
+        self.error += other.error;
+        self.reads += other.reads;
+        self.writes += other.writes;
+        self.misses += other.misses;
+        self.cpu_ns += other.cpu_ns;
+        self.bytes += other.bytes;
+        if self.name.is_none() {
+            self.name = other.name.take();
+        }
+    }
+}
+
+/// The heaviest keys of some stretch of traffic, mergeable.
+#[derive(Clone, Default, PartialEq, Debug)]
+pub struct Summary {
+    /// By ascending hash, so that merging is one pass.
+    keys: Vec<HotKey>,
+    unmonitored: u64,
+    total: u64,
+    samples: u64,
+}
+
+impl Summary {
+    /// A summary of monitored keys: see the invariants for what the figures must keep.
+    pub(super) fn new(mut keys: Vec<HotKey>, unmonitored: u64, total: u64, samples: u64) -> Self {
+        keys.sort_unstable_by_key(|key| key.hash);
+        Self { keys, unmonitored, total, samples }
+    }
+
+    /// Adds another stretch of traffic, of another worker or another time, keeping at most `slots` keys.
+    ///
+    /// A key that is missing in one of the two may have had that one's `unmonitored` there, so it is added to
+    /// count and error. What is cut off raises `unmonitored`; it stays within `total / slots` as long as both
+    /// sides kept that many.
+    pub fn merge(&mut self, mut other: Summary, slots: usize) {
+        let mut merged: Vec<HotKey> = Vec::with_capacity(self.keys.len() + other.keys.len());
+        let mut mine = std::mem::take(&mut self.keys).into_iter().peekable();
+        let mut theirs = std::mem::take(&mut other.keys).into_iter().peekable();
+        loop {
+            let order = match (mine.peek(), theirs.peek()) {
+                (Some(a), Some(b)) => a.hash.cmp(&b.hash),
+                (Some(_), None) => std::cmp::Ordering::Less,
+                (None, Some(_)) => std::cmp::Ordering::Greater,
+                (None, None) => break,
+            };
+            let (source, missing) = match order {
+                std::cmp::Ordering::Greater => (&mut theirs, self.unmonitored),
+                std::cmp::Ordering::Less => (&mut mine, other.unmonitored),
+                std::cmp::Ordering::Equal => (&mut mine, 0),
+            };
+            let Some(mut key) = source.next() else { break };
+            if order.is_eq()
+                && let Some(mut twin) = theirs.next()
+            {
+                key.absorb(&mut twin);
+            }
+            key.count += missing;
+            key.error += missing;
+            merged.push(key);
+        }
+        self.keys = merged;
+        self.unmonitored += other.unmonitored;
+        self.total += other.total;
+        self.samples += other.samples;
+        self.cut(slots);
+    }
+
+    /// Keeps the `slots` heaviest keys.
+    pub fn cut(&mut self, slots: usize) {
+        if self.keys.len() <= slots {
+            return;
+        }
+        self.keys.select_nth_unstable_by_key(slots, |key| std::cmp::Reverse(key.count));
+        let dropped = self.keys[slots..].iter().map(|key| key.count).max().unwrap_or(0);
+        self.unmonitored = self.unmonitored.max(dropped);
+        self.keys.truncate(slots);
+        self.keys.shrink_to_fit();
+        self.keys.sort_unstable_by_key(|key| key.hash);
+    }
+
+    /// The `n` heaviest keys, heaviest first.
+    pub fn top(&self, n: usize) -> Vec<&HotKey> {
+        self.top_by(n, |key| key.count)
+    }
+
+    /// The first `n` keys of this summary by another figure (a lower bound each: see the module).
+    pub fn top_by(&self, n: usize, figure: impl Fn(&HotKey) -> u64) -> Vec<&HotKey> {
+        let mut keys: Vec<&HotKey> = self.keys.iter().filter(|key| figure(key) > 0).collect();
+        keys.sort_unstable_by_key(|key| (std::cmp::Reverse(figure(key)), key.hash));
+        keys.truncate(n);
+        keys
+    }
+
+    /// A key by the hash it was recorded with.
+    pub fn get(&self, db: u8, hash: u64) -> Option<&HotKey> {
+        let hash = with_database(db, hash);
+        self.keys.binary_search_by_key(&hash, |key| key.hash).ok().and_then(|at| self.keys.get(at))
+    }
+
+    /// The keys monitored, by hash.
+    pub fn keys(&self) -> &[HotKey] {
+        &self.keys
+    }
+
+    /// What a key that is not listed may have at most.
+    pub fn unmonitored(&self) -> u64 {
+        self.unmonitored
+    }
+
+    /// The weight of all traffic in this stretch.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Commands that were really looked at.
+    pub fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// Two standard deviations of a count that come from sampling, 0 where every command was looked at. Holds
+    /// for the summary by operations.
+    pub fn sampling_error(&self, count: u64) -> u64 {
+        if self.samples == 0 || self.samples >= self.total {
+            return 0;
+        }
+        let interval = self.total as f64 / self.samples as f64;
+        (2.0 * ((interval - 1.0) * count as f64).sqrt()).ceil() as u64
+    }
+
+    /// Bytes held.
+    pub fn memory_bytes(&self) -> usize {
+        let names: usize = self.keys.iter().map(|key| name_bytes(&key.name)).sum();
+        self.keys.capacity() * size_of::<HotKey>() + names
+    }
+}
+
+pub(super) fn name_bytes(name: &Option<Box<KeyName>>) -> usize {
+    name.as_ref().map_or(0, |name| size_of::<KeyName>() + name.bytes.len())
+}
+
+/// Equal keys of two databases are two keys.
+#[inline]
+pub(super) fn with_database(db: u8, hash: u64) -> u64 {
+    hash ^ u64::from(db).wrapping_mul(0xA24B_AED4_963E_E407)
+}
