@@ -30,6 +30,12 @@ impl CommandError {
     pub const OFFSET_OUT_OF_RANGE: CommandError = CommandError::fixed("ERR offset is out of range");
     pub const STRING_TOO_LONG: CommandError =
         CommandError::fixed("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+    pub const NOT_AN_I32: CommandError =
+        CommandError::fixed("ERR value is out of range, value must between -2147483648 and 2147483647");
+    pub const NX_WITH_OTHERS: CommandError =
+        CommandError::fixed("ERR NX and XX, GT or LT options at the same time are not compatible");
+    pub const GT_WITH_LT: CommandError =
+        CommandError::fixed("ERR GT and LT options at the same time are not compatible");
     pub const INVALID_CURSOR: CommandError = CommandError::fixed("ERR invalid cursor");
     pub const OUT_OF_MEMORY: CommandError =
         CommandError::fixed("OOM command not allowed when used memory > 'maxmemory'.");
@@ -98,6 +104,15 @@ impl CommandError {
         CommandError::with(format!("ERR unknown subcommand '{given}'. Try {container} HELP."))
     }
 
+    /// EXPIRE's word for an option it does not know.
+    pub fn unsupported_option(given: &[u8]) -> CommandError {
+        CommandError::with(format!("ERR Unsupported option {}", cited(given)))
+    }
+
+    pub fn unknown_type(given: &[u8]) -> CommandError {
+        CommandError::with(format!("ERR unknown type name '{}'", cited(given)))
+    }
+
     pub fn invalid_expire(command: &str) -> CommandError {
         let command = command.to_ascii_lowercase();
         CommandError::with(format!("ERR invalid expire time in '{command}' command"))
@@ -106,4 +121,72 @@ impl CommandError {
     pub fn text(&self) -> &str {
         &self.0
     }
+}
+
+/// What connection and server commands answer.
+impl CommandError {
+    pub const HELLO_WITHOUT_AUTH: CommandError = CommandError::fixed(
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> \
+         <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
+    );
+    pub const PROTOCOL_VERSION_NOT_AN_INTEGER: CommandError =
+        CommandError::fixed("ERR Protocol version is not an integer or out of range");
+    pub const CLIENT_NAME_NOT_PRINTABLE: CommandError =
+        CommandError::fixed("ERR Client names cannot contain spaces, newlines or special characters.");
+    pub const CLIENT_ID_NOT_POSITIVE: CommandError =
+        CommandError::fixed("ERR client-id should be greater than 0");
+    pub const MAXAGE_NOT_AN_INTEGER: CommandError =
+        CommandError::fixed("ERR maxage is not an integer or out of range");
+    pub const MAXAGE_NOT_POSITIVE: CommandError = CommandError::fixed("ERR maxage should be greater than 0");
+    pub const INVALID_FIRST_DB: CommandError = CommandError::fixed("ERR invalid first DB index");
+    pub const INVALID_SECOND_DB: CommandError = CommandError::fixed("ERR invalid second DB index");
+    pub const INVALID_ARGUMENTS_FOR_COMMAND: CommandError =
+        CommandError::fixed("ERR Invalid arguments specified for command");
+    pub const NO_SHUTDOWN_IN_PROGRESS: CommandError = CommandError::fixed("ERR No shutdown in progress.");
+    pub const SHUTDOWN_CANNOT_SAVE: CommandError =
+        CommandError::fixed("ERR Errors trying to SHUTDOWN. The data is in memory only: use NOSAVE or FORCE.");
+    pub const SLOWLOG_COUNT: CommandError =
+        CommandError::fixed("ERR count should be greater than or equal to -1");
+    pub const NO_CONFIG_FILE: CommandError =
+        CommandError::fixed("ERR The server is running without a config file");
+    pub const DEBUG_NOT_ALLOWED: CommandError = CommandError::fixed(
+        "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a \
+         local connection, otherwise you need to set this option in the configuration file, and then restart the \
+         server.",
+    );
+
+    pub fn hello_option(option: &[u8]) -> CommandError {
+        CommandError::with(format!("ERR Syntax error in HELLO option '{}'", cited(option)))
+    }
+
+    pub fn no_such_user(user: &[u8]) -> CommandError {
+        CommandError::with(format!("ERR No such user '{}'", cited(user)))
+    }
+
+    pub fn unknown_client_type(class: &[u8]) -> CommandError {
+        CommandError::with(format!("ERR Unknown client type '{}'", cited(class)))
+    }
+
+    pub fn unrecognized_option(option: &[u8]) -> CommandError {
+        CommandError::with(format!("ERR Unrecognized option '{}'", cited(option)))
+    }
+
+    pub fn attribute_not_printable(attribute: &[u8]) -> CommandError {
+        let attribute = cited(attribute);
+        CommandError::with(format!("ERR {attribute} cannot contain spaces, newlines or special characters."))
+    }
+
+    pub fn config_rewrite(reason: &str) -> CommandError {
+        CommandError::with(format!("ERR Rewriting config file: {reason}"))
+    }
+
+    pub fn no_samples(event: &[u8]) -> CommandError {
+        CommandError::with(format!("ERR No samples available for event '{}'", cited(event)))
+    }
+}
+
+/// What a client sent, shortened to what an error may quote.
+fn cited(bytes: &[u8]) -> String {
+    const CITED_BYTES_MAX: usize = 128;
+    String::from_utf8_lossy(&bytes[..bytes.len().min(CITED_BYTES_MAX)]).into_owned()
 }

@@ -1,3 +1,131 @@
-//! placeholder for the first build
-use crate::command::Command;
-pub(crate) const COMMANDS: &[Command] = &[];
+//! Keys, whatever they hold: existence, deletion, types. The rest of the family lies in the files below.
+//!
+//! Not a key's value (see `string`), and not whole databases (see `server`).
+//!
+//! Thread safety: functions on one command's context.
+
+use crate::command::{Arity, Command, DELETE, FAST, KEY, KeySpec, Outcome, READONLY, RM, RO, Run, WRITE};
+use crate::ctx::Ctx;
+use wire::Args;
+
+mod expire;
+mod object;
+mod relocate;
+mod scan;
+
+pub(crate) const COMMANDS: &[Command] = &[
+    DEL,
+    EXISTS,
+    UNLINK,
+    TOUCH,
+    TYPE,
+    RANDOMKEY,
+    expire::EXPIRE,
+    expire::PEXPIRE,
+    expire::EXPIREAT,
+    expire::PEXPIREAT,
+    expire::TTL,
+    expire::PTTL,
+    expire::EXPIRETIME,
+    expire::PEXPIRETIME,
+    expire::PERSIST,
+    relocate::RENAME,
+    relocate::RENAMENX,
+    relocate::COPY,
+    relocate::MOVE,
+    scan::KEYS,
+    scan::SCAN,
+    object::OBJECT,
+];
+
+const DEL: Command = Command {
+    name: "DEL",
+    arity: Arity::AtLeast(2),
+    flags: WRITE,
+    keys: &[KeySpec::range(1, -1, 1, RM.and(DELETE))],
+    complexity: "O(N) where N is the number of keys; a large value is freed in the background.",
+    summary: "Deletes keys.",
+    args: &[KEY.multiple()],
+    run: Run::Body(del),
+    ..Command::DEFAULT
+};
+
+const UNLINK: Command = Command {
+    name: "UNLINK",
+    flags: WRITE.and(FAST),
+    since: "4.0.0",
+    summary: "Deletes keys. Large values are freed in the background, as DEL does here too.",
+    ..DEL
+};
+
+fn del(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let deleted = args.from(1).iter().filter(|key| ctx.data.delete(key)).count();
+    ctx.reply.integer(deleted as i64);
+    Ok(())
+}
+
+const EXISTS: Command = Command {
+    name: "EXISTS",
+    arity: Arity::AtLeast(2),
+    flags: READONLY.and(FAST),
+    keys: &[KeySpec::range(1, -1, 1, RO)],
+    complexity: "O(N) where N is the number of keys.",
+    summary: "Counts how many of the keys exist; one named twice counts twice.",
+    args: &[KEY.multiple()],
+    run: Run::Body(exists),
+    ..Command::DEFAULT
+};
+
+fn exists(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let existing = args.from(1).iter().filter(|key| ctx.data.look(key).is_some()).count();
+    ctx.reply.integer(existing as i64);
+    Ok(())
+}
+
+const TOUCH: Command = Command {
+    name: "TOUCH",
+    since: "3.2.1",
+    summary: "Counts how many of the keys exist, and counts as an access to each.",
+    run: Run::Body(touch),
+    ..EXISTS
+};
+
+fn touch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let existing = args.from(1).iter().filter(|key| ctx.data.read(key).is_some()).count();
+    ctx.reply.integer(existing as i64);
+    Ok(())
+}
+
+const TYPE: Command = Command {
+    name: "TYPE",
+    arity: Arity::Exactly(2),
+    flags: READONLY.and(FAST),
+    keys: &[KeySpec::one(1, RO)],
+    summary: "Returns the type of the value a key holds.",
+    args: &[KEY],
+    run: Run::Body(type_of),
+    ..Command::DEFAULT
+};
+
+fn type_of(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let name = ctx.data.look(args.at(1)).map_or("none", |entry| entry.kind().type_name());
+    ctx.reply.simple(name);
+    Ok(())
+}
+
+const RANDOMKEY: Command = Command {
+    name: "RANDOMKEY",
+    arity: Arity::Exactly(1),
+    flags: READONLY,
+    summary: "Returns the name of a key chosen at random.",
+    run: Run::Body(randomkey),
+    ..Command::DEFAULT
+};
+
+fn randomkey(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
+    match ctx.data.random_key() {
+        Some(key) => ctx.reply.bulk(&key),
+        None => ctx.reply.null(),
+    }
+    Ok(())
+}

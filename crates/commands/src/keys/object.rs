@@ -1,0 +1,119 @@
+//! OBJECT: how a value is kept and how often and lately it was used.
+//!
+//! Frequency and idle time are answered under every eviction policy (Redis refuses one of them, depending on the
+//! policy), because an entry always has both.
+//!
+//! Thread safety: functions on one command's context.
+
+use crate::command::{Arity, Command, KEY, KeySpec, LOADING, Outcome, READONLY, RO, Run, STALE};
+use crate::ctx::Ctx;
+use wire::Args;
+
+/// An entry counts to 15, OBJECT FREQ to 255.
+const FREQUENCY_SCALE: i64 = 17;
+
+pub(super) const OBJECT: Command = Command {
+    name: "OBJECT",
+    arity: Arity::AtLeast(2),
+    since: "2.2.3",
+    complexity: "Depends on the subcommand.",
+    summary: "Questions about how a value is kept.",
+    subcommands: &[ENCODING, FREQ, HELP, IDLETIME, REFCOUNT],
+    ..Command::DEFAULT
+};
+
+const ENCODING: Command = Command {
+    name: "ENCODING",
+    arity: Arity::Exactly(3),
+    flags: READONLY,
+    keys: &[KeySpec::one(2, RO)],
+    since: "2.2.3",
+    summary: "Returns the name of the encoding a value has.",
+    args: &[KEY],
+    run: Run::Body(encoding),
+    ..Command::DEFAULT
+};
+
+fn encoding(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    match ctx.data.look(args.at(2)) {
+        Some(entry) => ctx.reply.bulk(entry.kind().encoding_name().as_bytes()),
+        None => ctx.reply.null(),
+    }
+    Ok(())
+}
+
+const FREQ: Command = Command {
+    name: "FREQ",
+    since: "4.0.0",
+    summary: "Returns the logarithmic counter of accesses to a key, 0 to 255.",
+    run: Run::Body(freq),
+    ..ENCODING
+};
+
+fn freq(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let frequency = ctx.data.look(args.at(2)).map(|entry| i64::from(entry.frequency()) * FREQUENCY_SCALE);
+    integer_or_null(ctx, frequency)
+}
+
+const IDLETIME: Command = Command {
+    name: "IDLETIME",
+    summary: "Returns how many seconds ago a key was accessed, 12 hours at most.",
+    run: Run::Body(idletime),
+    ..ENCODING
+};
+
+fn idletime(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let second = ctx.data.journal.second();
+    let idle_seconds = ctx.data.look(args.at(2)).map(|entry| i64::from(second.wrapping_sub(entry.stamp())));
+    integer_or_null(ctx, idle_seconds)
+}
+
+const REFCOUNT: Command = Command {
+    name: "REFCOUNT",
+    summary: "Returns how many keys share a value: always one.",
+    run: Run::Body(refcount),
+    ..ENCODING
+};
+
+fn refcount(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let count = ctx.data.look(args.at(2)).map(|_| 1);
+    integer_or_null(ctx, count)
+}
+
+fn integer_or_null(ctx: &mut Ctx<'_>, answer: Option<i64>) -> Outcome {
+    match answer {
+        Some(number) => ctx.reply.integer(number),
+        None => ctx.reply.null(),
+    }
+    Ok(())
+}
+
+const HELP: Command = Command {
+    name: "HELP",
+    arity: Arity::Exactly(2),
+    flags: LOADING.and(STALE),
+    since: "6.2.0",
+    summary: "Lists the subcommands.",
+    run: Run::Body(help),
+    ..Command::DEFAULT
+};
+
+const HELP_LINES: &[&str] = &[
+    "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "ENCODING <key>",
+    "    How the value is kept: int, embstr or raw.",
+    "FREQ <key>",
+    "    Logarithmic counter of accesses to the key, from 0 to 255.",
+    "IDLETIME <key>",
+    "    Seconds since the last access to the key.",
+    "REFCOUNT <key>",
+    "    Number of keys that share the value.",
+    "HELP",
+    "    This text.",
+];
+
+fn help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
+    ctx.reply.array(HELP_LINES.len());
+    HELP_LINES.iter().for_each(|line| ctx.reply.simple(line));
+    Ok(())
+}

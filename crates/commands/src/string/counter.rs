@@ -1,0 +1,130 @@
+//! Numbers in strings: INCR, DECR and their variants.
+//!
+//! Whole numbers are 64-bit and never wrap; INCRBYFLOAT adds as an 80-bit long double does (see `wire::extended`).
+//! All of them keep the key's deadline.
+//!
+//! Thread safety: functions on one command's context.
+
+use super::kind_of;
+use crate::command::{
+    ACCESS, Argument, ArgumentType, Arity, Command, DENYOOM, FAST, Flags, Group, KEY, KeySpec, Outcome, RW,
+    Run, UPDATE, WRITE,
+};
+use crate::ctx::Ctx;
+use crate::error::CommandError;
+use crate::options::integer;
+use keyspace::{Deadline, Kind, NewValue};
+use wire::{Args, Extended};
+
+const FLAGS: Flags = WRITE.and(DENYOOM).and(FAST);
+const KEYS: &[KeySpec] = &[KeySpec::one(1, RW.and(ACCESS).and(UPDATE))];
+
+pub(super) const INCR: Command = Command {
+    name: "INCR",
+    arity: Arity::Exactly(2),
+    flags: FLAGS,
+    keys: KEYS,
+    group: Group::String,
+    summary: "Adds one to the integer a key holds; a missing key counts as 0.",
+    args: &[KEY],
+    run: Run::Body(incr),
+    ..Command::DEFAULT
+};
+
+fn incr(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    add(ctx, args.at(1), 1)
+}
+
+pub(super) const DECR: Command = Command {
+    name: "DECR",
+    arity: Arity::Exactly(2),
+    flags: FLAGS,
+    keys: KEYS,
+    group: Group::String,
+    summary: "Subtracts one from the integer a key holds; a missing key counts as 0.",
+    args: &[KEY],
+    run: Run::Body(decr),
+    ..Command::DEFAULT
+};
+
+fn decr(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    add(ctx, args.at(1), -1)
+}
+
+pub(super) const INCRBY: Command = Command {
+    name: "INCRBY",
+    arity: Arity::Exactly(3),
+    flags: FLAGS,
+    keys: KEYS,
+    group: Group::String,
+    summary: "Adds to the integer a key holds; a missing key counts as 0.",
+    args: &[KEY, Argument::new("increment", ArgumentType::Integer)],
+    run: Run::Body(incrby),
+    ..Command::DEFAULT
+};
+
+fn incrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    add(ctx, args.at(1), integer(args.at(2))?)
+}
+
+pub(super) const DECRBY: Command = Command {
+    name: "DECRBY",
+    arity: Arity::Exactly(3),
+    flags: FLAGS,
+    keys: KEYS,
+    group: Group::String,
+    summary: "Subtracts from the integer a key holds; a missing key counts as 0.",
+    args: &[KEY, Argument::new("decrement", ArgumentType::Integer)],
+    run: Run::Body(decrby),
+    ..Command::DEFAULT
+};
+
+fn decrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let increment = integer(args.at(2))?.checked_neg().ok_or(CommandError::DECREMENT_OVERFLOW)?;
+    add(ctx, args.at(1), increment)
+}
+
+#[inline(always)]
+fn add(ctx: &mut Ctx<'_>, key: &[u8], increment: i64) -> Outcome {
+    let old = match ctx.data.find(key) {
+        Some(entry) => integer(entry.value().bytes())?,
+        None => 0,
+    };
+    let new = old.checked_add(increment).ok_or(CommandError::OVERFLOW)?;
+    let mut digits = itoa::Buffer::new();
+    let text = digits.format(new).as_bytes();
+    // A text as long as the old one is written over it, in the same entry.
+    ctx.data.store(key, NewValue::Bytes(text), Kind::StringInt, Deadline::Keep);
+    ctx.reply.integer(new);
+    Ok(())
+}
+
+pub(super) const INCRBYFLOAT: Command = Command {
+    name: "INCRBYFLOAT",
+    arity: Arity::Exactly(3),
+    flags: FLAGS,
+    keys: KEYS,
+    group: Group::String,
+    since: "2.6.0",
+    summary: "Adds to the decimal number a key holds; a missing key counts as 0.",
+    args: &[KEY, Argument::new("increment", ArgumentType::Double)],
+    run: Run::Body(incrbyfloat),
+    ..Command::DEFAULT
+};
+
+fn incrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let key = args.at(1);
+    let old = match ctx.data.find(key) {
+        Some(entry) => Extended::parse(entry.value().bytes()).ok_or(CommandError::NOT_A_FLOAT)?,
+        None => Extended::from_i64(0),
+    };
+    let increment = Extended::parse(args.at(2)).ok_or(CommandError::NOT_A_FLOAT)?;
+    let new = old.checked_add(increment).ok_or(CommandError::NAN_OR_INFINITY)?;
+    let mut text = Vec::new();
+    new.write(&mut text);
+    // Redis never makes the sum an "int", not even a whole one.
+    let kind = if kind_of(&text) == Kind::StringRaw { Kind::StringRaw } else { Kind::StringEmbedded };
+    ctx.data.store(key, NewValue::Bytes(&text), kind, Deadline::Keep);
+    ctx.reply.bulk(&text);
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! Whole values out: GET, GETDEL, GETEX.
+//!
+//! Not their parts (see `part`), and not several at once (see `many`).
+//!
+//! Thread safety: functions on one command's context.
+
+use super::answer;
+use crate::command::{
+    ACCESS, Argument, ArgumentType, Arity, Command, DELETE, FAST, Group, KEY, KeySpec, Outcome, READONLY, RO,
+    RW, Run, UPDATE, WRITE,
+};
+use crate::ctx::Ctx;
+use crate::error::CommandError;
+use crate::options::{Moment, positive_deadline_ms};
+use wire::Args;
+
+pub(super) const GET: Command = Command {
+    name: "GET",
+    arity: Arity::Exactly(2),
+    flags: READONLY.and(FAST),
+    keys: &[KeySpec::one(1, RO.and(ACCESS))],
+    group: Group::String,
+    summary: "Returns the value of a key.",
+    args: &[KEY],
+    run: Run::Body(get),
+    ..Command::DEFAULT
+};
+
+fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    answer(ctx.reply, ctx.data.read(args.at(1)));
+    Ok(())
+}
+
+pub(super) const GETDEL: Command = Command {
+    name: "GETDEL",
+    arity: Arity::Exactly(2),
+    flags: WRITE.and(FAST),
+    keys: &[KeySpec::one(1, RW.and(ACCESS).and(DELETE))],
+    group: Group::String,
+    since: "6.2.0",
+    summary: "Returns the value of a key and deletes the key.",
+    args: &[KEY],
+    run: Run::Body(getdel),
+    ..Command::DEFAULT
+};
+
+fn getdel(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let entry = ctx.data.read(args.at(1));
+    let exists = entry.is_some();
+    answer(ctx.reply, entry);
+    if exists {
+        ctx.data.delete(args.at(1));
+    }
+    Ok(())
+}
+
+/// The arguments that name a deadline, shared with SET.
+pub(super) const EX: Argument = Argument::new("seconds", ArgumentType::Integer).after("EX");
+pub(super) const PX: Argument = Argument::new("milliseconds", ArgumentType::Integer).after("PX");
+pub(super) const EXAT: Argument = Argument::new("unix-time-seconds", ArgumentType::UnixTime).after("EXAT");
+pub(super) const PXAT: Argument =
+    Argument::new("unix-time-milliseconds", ArgumentType::UnixTime).after("PXAT");
+
+pub(super) const GETEX: Command = Command {
+    name: "GETEX",
+    arity: Arity::AtLeast(2),
+    flags: WRITE.and(FAST),
+    keys: &[KeySpec::one(1, RW.and(ACCESS).and(UPDATE))],
+    group: Group::String,
+    since: "6.2.0",
+    summary: "Returns the value of a key and sets or removes its deadline.",
+    args: &[
+        KEY,
+        Argument::one_of("expiration", &[EX, PX, EXAT, PXAT, Argument::token("persist", "PERSIST")])
+            .optional(),
+    ],
+    run: Run::Body(getex),
+    ..Command::DEFAULT
+};
+
+/// What GETEX does to the deadline.
+enum Change<'a> {
+    None,
+    Persist,
+    To(Moment, &'a [u8]),
+}
+
+fn getex_change(args: Args<'_>) -> Result<Change<'_>, CommandError> {
+    let mut change = Change::None;
+    let mut at = 2;
+    while let Some(word) = args.get(at) {
+        change = match (Moment::of_word(word), args.get(at + 1), change) {
+            (Some(moment), Some(number), Change::None) => {
+                at += 1;
+                Change::To(moment, number)
+            }
+            // Repeating the same word is allowed; the last number counts.
+            (Some(moment), Some(number), Change::To(known, _)) if known == moment => {
+                at += 1;
+                Change::To(moment, number)
+            }
+            (None, _, Change::None | Change::Persist) if word.eq_ignore_ascii_case(b"PERSIST") => {
+                Change::Persist
+            }
+            _ => return Err(CommandError::SYNTAX),
+        };
+        at += 1;
+    }
+    Ok(change)
+}
+
+fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let key = args.at(1);
+    let change = getex_change(args)?;
+    let now_ms = ctx.data.now_ms();
+    let deadline_ms = match change {
+        // As Valkey: a wrong number is an error even when there is no such key.
+        Change::To(moment, number) => {
+            Some(positive_deadline_ms(moment, number, ctx.instance, now_ms, "getex")?)
+        }
+        Change::None | Change::Persist => None,
+    };
+    let entry = ctx.data.read(key);
+    let expires = entry.as_ref().map(|entry| entry.expiry_ms().is_some());
+    answer(ctx.reply, entry);
+    match (expires, change) {
+        (None, _) | (_, Change::None) | (Some(false), Change::Persist) => {}
+        (Some(_), Change::To(..)) if deadline_ms.is_some_and(|deadline_ms| deadline_ms <= now_ms) => {
+            ctx.data.delete(key);
+        }
+        (Some(_), _) => {
+            ctx.data.set_deadline(key, deadline_ms);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,209 @@
+//! Parts of values: APPEND, SETRANGE, GETRANGE, SUBSTR, STRLEN.
+//!
+//! A value above 16 KiB is a `Vec` of its own (see `keyspace::entry`) and grows with room to spare, so that appending
+//! in a loop costs O(1) amortised; a smaller one is rewritten, at most 16 KiB each time. A large value that a reply
+//! still holds is copied, not changed under it.
+//!
+//! Thread safety: functions on one command's context.
+
+use super::kind_of;
+use crate::command::{
+    ACCESS, Argument, ArgumentType, Arity, Command, DENYOOM, FAST, Group, INSERT, KEY, KeySpec, Outcome,
+    READONLY, RO, RW, Run, UPDATE, WRITE,
+};
+use crate::ctx::Ctx;
+use crate::error::CommandError;
+use crate::options::integer;
+use keyspace::entry::INLINE_VALUE_BYTES_MAX;
+use keyspace::{Deadline, Kind, NewValue, Value};
+use smallvec::SmallVec;
+use std::sync::Arc;
+use wire::Args;
+
+/// A large value doubles when it grows, by at most this much ...
+const DOUBLING_BYTES_MAX: usize = 1 << 20;
+/// ... and above that by an eighth: still O(1) amortised, with 12.5 % of unused room instead of 100 %.
+const SPARE_DIVISOR: usize = 8;
+/// Small results are put together on the stack.
+const STACK_BYTES: usize = 512;
+
+pub(super) const APPEND: Command = Command {
+    name: "APPEND",
+    arity: Arity::Exactly(3),
+    flags: WRITE.and(DENYOOM).and(FAST),
+    keys: &[KeySpec::one(1, RW.and(INSERT))],
+    group: Group::String,
+    since: "2.0.0",
+    complexity: "O(1) amortised for a short argument: a large value grows with room to spare.",
+    summary: "Appends to the value of a key; creates the key if there is none.",
+    args: &[KEY, Argument::new("value", ArgumentType::Text)],
+    run: Run::Body(append),
+    ..Command::DEFAULT
+};
+
+fn append(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let (key, tail) = (args.at(1), args.at(2));
+    let Some(old_bytes) = ctx.data.find(key).map(|entry| entry.value_bytes()) else {
+        ctx.data.store(key, NewValue::Bytes(tail), kind_of(tail), Deadline::Clear);
+        ctx.reply.integer(tail.len() as i64);
+        return Ok(());
+    };
+    write_at(ctx, key, old_bytes, old_bytes, tail)
+}
+
+pub(super) const SETRANGE: Command = Command {
+    name: "SETRANGE",
+    arity: Arity::Exactly(4),
+    flags: WRITE.and(DENYOOM),
+    keys: &[KeySpec::one(1, RW.and(UPDATE))],
+    group: Group::String,
+    since: "2.2.0",
+    complexity: "O(M) where M is the length of the argument, plus that of a gap to be filled with zeros.",
+    summary: "Overwrites part of a value from an offset on, filling a gap with zeros; creates the key if there is none.",
+    args: &[KEY, Argument::new("offset", ArgumentType::Integer), Argument::new("value", ArgumentType::Text)],
+    run: Run::Body(setrange),
+    ..Command::DEFAULT
+};
+
+fn setrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let (key, part) = (args.at(1), args.at(3));
+    let offset = usize::try_from(integer(args.at(2))?).map_err(|_| CommandError::OFFSET_OUT_OF_RANGE)?;
+    let old_bytes = ctx.data.find(key).map(|entry| entry.value_bytes());
+    if part.is_empty() {
+        ctx.reply.integer(old_bytes.unwrap_or(0) as i64);
+        return Ok(());
+    }
+    write_at(ctx, key, old_bytes.unwrap_or(0), offset, part)
+}
+
+/// Writes `part` at `offset` into the value of `key`, which has `old_bytes` bytes (0 if there is no such key), and
+/// answers its new length.
+fn write_at(ctx: &mut Ctx<'_>, key: &[u8], old_bytes: usize, offset: usize, part: &[u8]) -> Outcome {
+    let limit_bytes = ctx.instance.settings.proto_max_bulk_len_bytes();
+    let end = offset.checked_add(part.len()).filter(|&end| end as u64 <= limit_bytes);
+    let new_bytes = end.ok_or(CommandError::STRING_TOO_LONG)?.max(old_bytes);
+    let done = (new_bytes == old_bytes && overwrite(ctx, key, offset, part))
+        || ctx.data.change_blob(key, Kind::StringRaw, |value| grow(value, offset, part));
+    if !done {
+        rewrite(ctx, key, new_bytes, offset, part);
+    }
+    ctx.reply.integer(new_bytes as i64);
+    Ok(())
+}
+
+/// Overwrites bytes that exist; false if the value cannot be changed in place.
+fn overwrite(ctx: &mut Ctx<'_>, key: &[u8], offset: usize, part: &[u8]) -> bool {
+    let Some(value) = ctx.data.value_mut(key, Kind::StringRaw) else { return false };
+    let Some(target) = value.get_mut(offset..offset + part.len()) else { return false };
+    target.copy_from_slice(part);
+    true
+}
+
+/// Writes `part` at `offset`, growing with room to spare.
+fn grow(value: &mut Vec<u8>, offset: usize, part: &[u8]) {
+    let end = offset + part.len();
+    if end > value.capacity() {
+        let spare = end.min(DOUBLING_BYTES_MAX).max(end / SPARE_DIVISOR);
+        value.reserve_exact(end + spare - value.len());
+    }
+    if value.len() <= offset {
+        value.resize(offset, 0);
+        value.extend_from_slice(part);
+    } else {
+        let within = part.len().min(value.len() - offset);
+        let (inside, beyond) = part.split_at(within);
+        value[offset..offset + within].copy_from_slice(inside);
+        value.extend_from_slice(beyond);
+    }
+}
+
+/// Replaces the value by a changed copy of `new_bytes` bytes.
+fn rewrite(ctx: &mut Ctx<'_>, key: &[u8], new_bytes: usize, offset: usize, part: &[u8]) {
+    let old = ctx.data.find(key).map(|entry| entry.value());
+    let old = old.as_ref().map_or(&[][..], Value::bytes);
+    if new_bytes > INLINE_VALUE_BYTES_MAX {
+        let mut value = Vec::with_capacity(new_bytes + new_bytes / SPARE_DIVISOR);
+        value.extend_from_slice(old);
+        grow(&mut value, offset, part);
+        ctx.data.store(key, NewValue::Blob(Arc::new(value)), Kind::StringRaw, Deadline::Keep);
+        return;
+    }
+    let mut value: SmallVec<[u8; STACK_BYTES]> = SmallVec::with_capacity(new_bytes);
+    value.extend_from_slice(old);
+    value.resize(new_bytes, 0);
+    value[offset..offset + part.len()].copy_from_slice(part);
+    ctx.data.store(key, NewValue::Bytes(&value), Kind::StringRaw, Deadline::Keep);
+}
+
+const RANGE_ARGUMENTS: &[Argument] =
+    &[KEY, Argument::new("start", ArgumentType::Integer), Argument::new("end", ArgumentType::Integer)];
+
+pub(super) const GETRANGE: Command = Command {
+    name: "GETRANGE",
+    arity: Arity::Exactly(4),
+    flags: READONLY,
+    keys: &[KeySpec::one(1, RO.and(ACCESS))],
+    group: Group::String,
+    since: "2.4.0",
+    complexity: "O(N) where N is the number of bytes returned.",
+    summary: "Returns the part of a value between two positions; negative ones count from the end.",
+    args: RANGE_ARGUMENTS,
+    run: Run::Body(getrange),
+    ..Command::DEFAULT
+};
+
+pub(super) const SUBSTR: Command = Command {
+    name: "SUBSTR",
+    arity: Arity::Exactly(4),
+    flags: READONLY,
+    keys: &[KeySpec::one(1, RO.and(ACCESS))],
+    group: Group::String,
+    complexity: "O(N) where N is the number of bytes returned.",
+    summary: "Returns the part of a value between two positions: the old name of GETRANGE.",
+    args: RANGE_ARGUMENTS,
+    run: Run::Body(getrange),
+    ..Command::DEFAULT
+};
+
+fn getrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let (start, end) = (integer(args.at(2))?, integer(args.at(3))?);
+    match ctx.data.read(args.at(1)).map(|entry| entry.value()) {
+        None => ctx.reply.bulk(b""),
+        Some(value) => match (range(value.bytes(), start, end), value) {
+            (part, Value::Shared(blob)) if part.len() == blob.len() => ctx.reply.bulk_shared(blob.clone()),
+            (part, _) => ctx.reply.bulk(part),
+        },
+    }
+    Ok(())
+}
+
+/// The bytes from `start` to `end` inclusive, as Redis counts: negative positions from the end, then clamped.
+fn range(bytes: &[u8], start: i64, end: i64) -> &[u8] {
+    // Both behind the end of time in the wrong order are nothing, before clamping could make them something.
+    if start < 0 && end < 0 && start > end {
+        return b"";
+    }
+    let len = bytes.len() as i64;
+    let position = |at: i64| if at < 0 { at.saturating_add(len).max(0) } else { at.min(len) } as usize;
+    let (start, end) = (position(start), position(end).saturating_add(1).min(bytes.len()));
+    bytes.get(start..end).unwrap_or_default()
+}
+
+pub(super) const STRLEN: Command = Command {
+    name: "STRLEN",
+    arity: Arity::Exactly(2),
+    flags: READONLY.and(FAST),
+    keys: &[KeySpec::one(1, RO)],
+    group: Group::String,
+    since: "2.2.0",
+    summary: "Returns the length of a value in bytes.",
+    args: &[KEY],
+    run: Run::Body(strlen),
+    ..Command::DEFAULT
+};
+
+fn strlen(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let bytes = ctx.data.read(args.at(1)).map_or(0, |entry| entry.value_bytes());
+    ctx.reply.integer(bytes as i64);
+    Ok(())
+}

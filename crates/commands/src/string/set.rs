@@ -1,0 +1,263 @@
+//! Whole values in: SET with all its options, the older commands it replaced, and DELIFEQ.
+//!
+//! Thread safety: functions on one command's context.
+
+use super::get::{EX, EXAT, PX, PXAT};
+use super::{answer, kind_of};
+use crate::command::{
+    ACCESS, Argument, ArgumentType, Arity, Command, DELETE, DENYOOM, FAST, Group, INSERT, KEY, KeySpec, OW,
+    Outcome, RM, RW, Run, UPDATE, VARIABLE_FLAGS, WRITE,
+};
+use crate::ctx::Ctx;
+use crate::error::CommandError;
+use crate::options::{Moment, positive_deadline_ms};
+use keyspace::{Deadline, NewValue};
+use wire::Args;
+
+const VALUE: Argument = Argument::new("value", ArgumentType::Text);
+
+pub(super) const SET: Command = Command {
+    name: "SET",
+    arity: Arity::AtLeast(3),
+    flags: WRITE.and(DENYOOM),
+    keys: &[KeySpec::one(1, RW.and(ACCESS).and(UPDATE).and(VARIABLE_FLAGS))],
+    group: Group::String,
+    summary: "Sets the value of a key, whatever it held; creates the key if there is none.",
+    args: &[
+        KEY,
+        VALUE,
+        Argument::one_of(
+            "condition",
+            &[
+                Argument::token("nx", "NX"),
+                Argument::token("xx", "XX"),
+                Argument::new("comparison-value", ArgumentType::Text).after("IFEQ"),
+            ],
+        )
+        .optional(),
+        Argument::token("get", "GET").optional(),
+        Argument::one_of("expiration", &[EX, PX, EXAT, PXAT, Argument::token("keepttl", "KEEPTTL")])
+            .optional(),
+    ],
+    run: Run::Body(set),
+    ..Command::DEFAULT
+};
+
+fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    if args.len() > 3 {
+        return set_with_options(ctx, args);
+    }
+    let value = args.at(2);
+    ctx.data.store(args.at(1), NewValue::Bytes(value), kind_of(value), Deadline::Clear);
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// When SET sets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Condition<'a> {
+    Always,
+    /// NX
+    Missing,
+    /// XX
+    Existing,
+    /// IFEQ
+    Equal(&'a [u8]),
+}
+
+/// What SET does to the deadline.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expiry<'a> {
+    Clear,
+    Keep,
+    To(Moment, &'a [u8]),
+}
+
+struct SetOptions<'a> {
+    condition: Condition<'a>,
+    expiry: Expiry<'a>,
+    get: bool,
+}
+
+/// Reads the words behind the value. A word may be repeated, except IFEQ; words that exclude each other are an error.
+fn set_options(args: Args<'_>) -> Result<SetOptions<'_>, CommandError> {
+    let mut options = SetOptions { condition: Condition::Always, expiry: Expiry::Clear, get: false };
+    let mut at = 3;
+    while let Some(word) = args.get(at) {
+        let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
+        let (condition, expiry, next) = (options.condition, options.expiry, args.get(at + 1));
+        if is(b"NX") && matches!(condition, Condition::Always | Condition::Missing) {
+            options.condition = Condition::Missing;
+        } else if is(b"XX") && matches!(condition, Condition::Always | Condition::Existing) {
+            options.condition = Condition::Existing;
+        } else if is(b"GET") {
+            options.get = true;
+        } else if is(b"KEEPTTL") && matches!(expiry, Expiry::Clear | Expiry::Keep) {
+            options.expiry = Expiry::Keep;
+        } else if let (true, Condition::Always, Some(value)) = (is(b"IFEQ"), condition, next) {
+            options.condition = Condition::Equal(value);
+            at += 1;
+        } else if let (Some(moment), Some(number)) = (Moment::of_word(word), next) {
+            if expiry != Expiry::Clear && !matches!(expiry, Expiry::To(known, _) if known == moment) {
+                return Err(CommandError::SYNTAX);
+            }
+            options.expiry = Expiry::To(moment, number);
+            at += 1;
+        } else {
+            return Err(CommandError::SYNTAX);
+        }
+        at += 1;
+    }
+    Ok(options)
+}
+
+fn set_with_options(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let options = set_options(args)?;
+    let (key, value) = (args.at(1), args.at(2));
+    let deadline = match options.expiry {
+        Expiry::Clear => Deadline::Clear,
+        Expiry::Keep => Deadline::Keep,
+        Expiry::To(moment, number) => {
+            let now_ms = ctx.data.now_ms();
+            Deadline::At(positive_deadline_ms(moment, number, ctx.instance, now_ms, "set")?)
+        }
+    };
+    let met = match (options.get, options.condition) {
+        (false, Condition::Always) => true,
+        (get, condition) => {
+            let old = if get { ctx.data.read(key) } else { ctx.data.find(key) };
+            let met = match condition {
+                Condition::Always => true,
+                Condition::Missing => old.is_none(),
+                Condition::Existing => old.is_some(),
+                Condition::Equal(value) => old.as_ref().is_some_and(|old| old.value().bytes() == value),
+            };
+            if get {
+                answer(ctx.reply, old);
+            }
+            met
+        }
+    };
+    if met {
+        put(ctx, key, value, deadline);
+    }
+    match (options.get, met) {
+        (true, _) => {}
+        (false, true) => ctx.reply.ok(),
+        (false, false) => ctx.reply.null(),
+    }
+    Ok(())
+}
+
+/// Stores a value, or deletes the key when its deadline has passed already.
+fn put(ctx: &mut Ctx<'_>, key: &[u8], value: &[u8], deadline: Deadline) {
+    match deadline {
+        Deadline::At(at_ms) if at_ms <= ctx.data.now_ms() => {
+            ctx.data.delete(key);
+        }
+        _ => ctx.data.store(key, NewValue::Bytes(value), kind_of(value), deadline),
+    }
+}
+
+pub(super) const SETNX: Command = Command {
+    name: "SETNX",
+    arity: Arity::Exactly(3),
+    flags: WRITE.and(DENYOOM).and(FAST),
+    keys: &[KeySpec::one(1, OW.and(INSERT))],
+    group: Group::String,
+    summary: "Sets the value of a key only if there is no such key.",
+    args: &[KEY, VALUE],
+    run: Run::Body(setnx),
+    ..Command::DEFAULT
+};
+
+fn setnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let (key, value) = (args.at(1), args.at(2));
+    let missing = ctx.data.find(key).is_none();
+    if missing {
+        ctx.data.store(key, NewValue::Bytes(value), kind_of(value), Deadline::Clear);
+    }
+    ctx.reply.integer(i64::from(missing));
+    Ok(())
+}
+
+pub(super) const SETEX: Command = Command {
+    name: "SETEX",
+    arity: Arity::Exactly(4),
+    flags: WRITE.and(DENYOOM),
+    keys: &[KeySpec::one(1, OW.and(UPDATE))],
+    group: Group::String,
+    since: "2.0.0",
+    summary: "Sets a value that expires after so many seconds.",
+    args: &[KEY, Argument::new("seconds", ArgumentType::Integer), VALUE],
+    run: Run::Body(setex),
+    ..Command::DEFAULT
+};
+
+fn setex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    set_expiring(ctx, args, Moment::InSeconds, "setex")
+}
+
+pub(super) const PSETEX: Command = Command {
+    name: "PSETEX",
+    arity: Arity::Exactly(4),
+    flags: WRITE.and(DENYOOM),
+    keys: &[KeySpec::one(1, OW.and(UPDATE))],
+    group: Group::String,
+    since: "2.6.0",
+    summary: "Sets a value that expires after so many milliseconds.",
+    args: &[KEY, Argument::new("milliseconds", ArgumentType::Integer), VALUE],
+    run: Run::Body(psetex),
+    ..Command::DEFAULT
+};
+
+fn psetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    set_expiring(ctx, args, Moment::InMilliseconds, "psetex")
+}
+
+fn set_expiring(ctx: &mut Ctx<'_>, args: Args<'_>, moment: Moment, command: &str) -> Outcome {
+    let now_ms = ctx.data.now_ms();
+    let deadline_ms = positive_deadline_ms(moment, args.at(2), ctx.instance, now_ms, command)?;
+    put(ctx, args.at(1), args.at(3), Deadline::At(deadline_ms));
+    ctx.reply.ok();
+    Ok(())
+}
+
+pub(super) const GETSET: Command = Command {
+    name: "GETSET",
+    arity: Arity::Exactly(3),
+    flags: WRITE.and(DENYOOM).and(FAST),
+    keys: &[KeySpec::one(1, RW.and(ACCESS).and(UPDATE))],
+    group: Group::String,
+    summary: "Sets the value of a key and returns the one it had.",
+    args: &[KEY, VALUE],
+    run: Run::Body(getset),
+    ..Command::DEFAULT
+};
+
+fn getset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let (key, value) = (args.at(1), args.at(2));
+    answer(ctx.reply, ctx.data.read(key));
+    ctx.data.store(key, NewValue::Bytes(value), kind_of(value), Deadline::Clear);
+    Ok(())
+}
+
+pub(super) const DELIFEQ: Command = Command {
+    name: "DELIFEQ",
+    arity: Arity::Exactly(3),
+    flags: WRITE.and(FAST),
+    keys: &[KeySpec::one(1, RM.and(DELETE))],
+    group: Group::String,
+    since: "9.0.0",
+    summary: "Deletes a key if it has this value.",
+    args: &[KEY, VALUE],
+    run: Run::Body(delifeq),
+    ..Command::DEFAULT
+};
+
+fn delifeq(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let equal = ctx.data.find(args.at(1)).is_some_and(|entry| entry.value().bytes() == args.at(2));
+    let deleted = equal && ctx.data.delete(args.at(1));
+    ctx.reply.integer(i64::from(deleted));
+    Ok(())
+}
