@@ -1,0 +1,291 @@
+//! Clients that mean harm, or whose programmer was tired: garbage, halves, giants, and those who never read.
+//!
+//! Each gets a clear error or a closed connection; the others are served meanwhile, the server lives, and its
+//! memory stays within a named bound.
+
+mod harness;
+
+use std::io::{ErrorKind, Write};
+use std::time::{Duration, Instant};
+
+use harness::client::{Client, encode};
+use harness::rng::{self, Rng};
+use harness::server::Server;
+
+/// What a server may grow by while one client misbehaves.
+const GROWTH_BYTES_MAX: u64 = 64 << 20;
+
+/// A server, a well-behaved client that stays connected, and the memory before the attack.
+struct Scene {
+    server: Server,
+    bystander: Client,
+    rss_before: u64,
+}
+
+impl Scene {
+    fn new(arguments: &[&str]) -> Scene {
+        let server = Server::limpid(arguments);
+        let mut bystander = server.client();
+        bystander.ask("SET innocent 1");
+        let rss_before = server.rss_bytes();
+        Scene { server, bystander, rss_before }
+    }
+
+    /// The others are unharmed and memory is bounded.
+    fn check(&mut self) {
+        assert_eq!(self.bystander.text("GET innocent"), "1", "a client that did nothing is harmed");
+        assert_eq!(self.server.client().text("PING"), "PONG", "nobody new is served");
+        let grown = self.server.rss_bytes().saturating_sub(self.rss_before);
+        assert!(grown <= GROWTH_BYTES_MAX, "the server grew by {} MiB", grown >> 20);
+    }
+
+    /// Sends bytes and expects this error, then a closed connection.
+    fn refused(&mut self, bytes: &[u8], error: &str) {
+        let mut client = self.server.client();
+        let _ = client.send_raw(bytes);
+        let answer = client.read_to_close().unwrap_or_else(|error| {
+            panic!("{error}: not closed after {}", bytes[..bytes.len().min(60)].escape_ascii())
+        });
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert_eq!(answer, format!("-{error}\r\n"), "to {}", bytes[..bytes.len().min(60)].escape_ascii());
+    }
+}
+
+#[test]
+fn protocol_errors_are_named_and_close_the_connection() {
+    let mut scene = Scene::new(&[]);
+    scene.refused(b"*-x\r\n", "ERR Protocol error: invalid multibulk length");
+    scene.refused(b"*3000000000\r\n", "ERR Protocol error: invalid multibulk length");
+    scene.refused(b"*1\r\n+PING\r\n", "ERR Protocol error: expected '$', got '+'");
+    scene.refused(b"*1\r\n$x\r\n", "ERR Protocol error: invalid bulk length");
+    scene.refused(b"*1\r\n$-1\r\n", "ERR Protocol error: invalid bulk length");
+    scene.refused(b"*1\r\n$536870913\r\n", "ERR Protocol error: invalid bulk length");
+    scene.refused(b"SET \"a\r\n", "ERR Protocol error: unbalanced quotes in request");
+    scene.refused(&b"a".repeat(70_000), "ERR Protocol error: too big inline request");
+    scene.refused(
+        &[&b"*"[..], &b"1".repeat(70_000)].concat(),
+        "ERR Protocol error: too big mbulk count string",
+    );
+    scene.check();
+}
+
+#[test]
+fn nested_arrays_are_refused() {
+    let mut scene = Scene::new(&[]);
+    scene.refused(&b"*1\r\n".repeat(100_000), "ERR Protocol error: expected '$', got '*'");
+    scene.refused(b"*2\r\n$4\r\nECHO\r\n*1\r\n$1\r\na\r\n", "ERR Protocol error: expected '$', got '*'");
+    scene.check();
+}
+
+#[test]
+fn empty_requests_are_ignored() {
+    let scene = Scene::new(&[]);
+    let mut client = scene.server.client();
+    client.send_raw(b"\r\n\r\n*0\r\n*-1\r\n  \r\nPING\r\n").expect("it is sent");
+    assert_eq!(client.read().expect("a reply").raw, b"+PONG\r\n");
+}
+
+#[test]
+fn garbage_of_any_kind_harms_nobody() {
+    let mut scene = Scene::new(&[]);
+    let seed = rng::seed();
+    let mut rng = Rng::new(seed);
+    let started = Instant::now();
+    while started.elapsed() < rng::duration(3) {
+        let mut bytes: Vec<u8> = Vec::new();
+        for _ in 0..1 + rng.below(30) {
+            let digits = rng.below(40);
+            match rng.below(6) {
+                0 => bytes.extend((0..rng.below(200)).map(|_| rng.next() as u8)),
+                1 => bytes.extend(encode(&["SET", "garbage", &"x".repeat(rng.below(300))])),
+                2 => bytes.extend(format!("*{}\r\n", rng.below(1 << digits)).into_bytes()),
+                3 => bytes.extend(format!("${}\r\n", rng.below(1 << digits)).into_bytes()),
+                4 => bytes.extend(*rng.pick(&[
+                    &b"\r\n"[..],
+                    b"\n",
+                    b"\r",
+                    b"\0",
+                    b"*",
+                    b"$",
+                    b":1\r\n",
+                    b"\"'\\x",
+                ])),
+                _ => bytes.extend(b"GET garbage\r\n"),
+            }
+        }
+        // A flipped bit in what was almost right.
+        if !bytes.is_empty() && rng.chance(50) {
+            let at = rng.below(bytes.len());
+            bytes[at] ^= 1 << rng.below(8);
+        }
+        let mut client = scene.server.client();
+        client.socket().set_read_timeout(Some(Duration::from_millis(2))).expect("a timeout");
+        let mut left = bytes.as_slice();
+        while !left.is_empty() {
+            let (piece, rest) = left.split_at((1 + rng.below(left.len())).min(left.len()));
+            if client.send_raw(piece).is_err() {
+                break;
+            }
+            left = rest;
+        }
+        let _ = client.read_to_close();
+    }
+    scene.check();
+}
+
+#[test]
+fn half_requests_wait_without_costing_memory() {
+    let mut scene = Scene::new(&[]);
+    let mut waiting = Vec::new();
+    for number in 0..500 {
+        let mut client = scene.server.client();
+        let request = encode(&["SET", "half", "0123456789"]);
+        client.send_raw(&request[..1 + number % (request.len() - 1)]).expect("it is sent");
+        waiting.push(client);
+    }
+    scene.check();
+    drop(waiting);
+    scene.check();
+}
+
+#[test]
+fn a_request_sent_byte_by_byte_is_served() {
+    let mut scene = Scene::new(&[]);
+    let mut client = scene.server.client();
+    for byte in encode(&["SET", "slow", "1\r\n2"]) {
+        client.send_raw(&[byte]).expect("a byte is sent");
+        std::thread::sleep(Duration::from_millis(1));
+        assert_eq!(scene.bystander.text("GET innocent"), "1");
+    }
+    assert_eq!(client.read().expect("a reply").raw, b"+OK\r\n");
+    assert_eq!(client.ask("GET slow").raw, b"$4\r\n1\r\n2\r\n");
+    scene.check();
+}
+
+#[test]
+fn announced_giants_cost_nothing_until_they_come() {
+    let mut scene = Scene::new(&[]);
+    let mut waiting = Vec::new();
+    for _ in 0..200 {
+        let mut client = scene.server.client();
+        client.send_raw(b"*3\r\n$3\r\nSET\r\n$5\r\ngiant\r\n$536870912\r\nxxxx").expect("it is sent");
+        waiting.push(client);
+        let mut client = scene.server.client();
+        client.send_raw(b"*1000000\r\n$4\r\nMGET\r\n").expect("it is sent");
+        waiting.push(client);
+    }
+    scene.check();
+}
+
+#[test]
+fn a_million_arguments_are_served_or_refused() {
+    let mut scene = Scene::new(&[]);
+    let mut client = scene.server.client();
+    let mut request = b"*1000001\r\n$3\r\nDEL\r\n".to_vec();
+    request.extend(b"$1\r\na\r\n".repeat(1_000_000));
+    if client.send_raw(&request).is_ok() {
+        let reply = client.read().map(|reply| reply.raw);
+        assert!(reply.as_ref().is_ok_and(|raw| raw == b":0\r\n" || raw.starts_with(b"-ERR")), "{reply:?}");
+    }
+    assert_eq!(scene.bystander.text("GET innocent"), "1");
+    assert!(
+        scene.server.rss_bytes() < 512 << 20,
+        "{} MiB for a million arguments",
+        scene.server.rss_bytes() >> 20
+    );
+}
+
+#[test]
+fn unauthenticated_clients_cannot_send_giants() {
+    let mut scene = Scene::new(&["--protected-mode", "no"]);
+    scene.bystander.ask("CONFIG SET requirepass secret");
+    scene.refused(b"*100\r\n", "ERR Protocol error: unauthenticated multibulk length");
+    scene.refused(b"*2\r\n$3\r\nGET\r\n$100000\r\n", "ERR Protocol error: unauthenticated bulk length");
+    let mut client = scene.server.client();
+    assert_eq!(client.text("GET innocent"), "NOAUTH Authentication required.");
+    assert_eq!(scene.bystander.text("GET innocent"), "1");
+}
+
+#[test]
+fn who_never_reads_is_cut_off() {
+    let mut scene = Scene::new(&["--client-output-buffer-limit", "normal", "4mb", "0", "0"]);
+    scene.bystander.call(&["SET", "large", &"x".repeat(100_000)]);
+    let mut greedy = scene.server.client();
+    greedy.socket().set_write_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+    let requests = encode(&["GET", "large"]).repeat(50);
+    let started = Instant::now();
+    let broken = loop {
+        match greedy.send_raw(&requests) {
+            Ok(()) if started.elapsed() < Duration::from_secs(10) => {}
+            Ok(()) => break false,
+            Err(error) => break error.kind() != ErrorKind::WouldBlock,
+        }
+        let grown = scene.server.rss_bytes().saturating_sub(scene.rss_before);
+        assert!(grown <= GROWTH_BYTES_MAX, "fed from {} MiB of the server's memory", grown >> 20);
+    };
+    // Either the connection broke under the writes, or it is closed after what was in flight.
+    assert!(broken || greedy.read_to_close().is_ok(), "a client that never reads is not cut off");
+    scene.check();
+}
+
+#[test]
+fn a_pipeline_longer_than_any_buffer_is_served_in_full() {
+    let mut scene = Scene::new(&[]);
+    let client = scene.server.client();
+    let mut writer = client.socket().try_clone().expect("a second handle");
+    const REQUESTS: usize = 300_000;
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let batch = b"*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n".repeat(1_000);
+            for _ in 0..REQUESTS / 1_000 {
+                writer.write_all(&batch).expect("a batch is sent");
+            }
+        });
+        let mut client = client;
+        for expected in 1..=REQUESTS as i64 {
+            assert_eq!(client.read().expect("a reply").value.integer(), expected);
+        }
+    });
+    scene.check();
+}
+
+#[test]
+fn the_query_buffer_has_a_limit() {
+    let mut scene = Scene::new(&["--client-query-buffer-limit", "1mb"]);
+    let mut client = scene.server.client();
+    let mut request = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$8000000\r\n".to_vec();
+    request.extend(b"x".repeat(8_000_000));
+    request.extend(b"\r\n");
+    let _ = client.send_raw(&request);
+    let answer = client.read_to_close();
+    assert!(answer.as_ref().is_ok_and(|answer| !answer.starts_with(b"+OK")), "{answer:?}");
+    scene.check();
+}
+
+#[test]
+fn floods_of_connections_that_say_nothing_are_served_past() {
+    let mut scene = Scene::new(&[]);
+    for _ in 0..20 {
+        let crowd: Vec<Client> = (0..100).map(|_| scene.server.client()).collect();
+        assert_eq!(scene.bystander.text("GET innocent"), "1");
+        drop(crowd);
+    }
+    scene.check();
+    let clients = scene.bystander.text("INFO clients");
+    let connected = clients.lines().find_map(|line| line.strip_prefix("connected_clients:"));
+    let connected: usize = connected.and_then(|count| count.trim().parse().ok()).expect("connected_clients");
+    assert!(connected < 150, "{connected} clients, though all but one are gone");
+}
+
+#[test]
+fn closing_in_the_middle_of_anything_is_survived() {
+    let mut scene = Scene::new(&[]);
+    let mut rng = Rng::new(rng::seed());
+    for _ in 0..300 {
+        let mut client = scene.server.client();
+        let request = encode(&["MSET", "k", "v", "k2", "v2"]).repeat(20);
+        let _ = client.send_raw(b"MULTI\r\nWATCH a\r\n");
+        let _ = client.send_raw(&request[..rng.below(request.len())]);
+    }
+    scene.check();
+}

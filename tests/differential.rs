@@ -1,0 +1,174 @@
+//! Differential tests: random command sequences on a real server and on Limpid, replies compared byte for
+//! byte, in both protocols, one by one and in batches, over two connections that interleave.
+//!
+//! The reference is Debian's `redis-server` (7.0), and Valkey 9 where `cargo xtask peers` has unpacked it.
+//! `LIMPID_SEED` repeats a run, `LIMPID_SECONDS` makes it longer. A difference is shortened by replay and
+//! printed as a transcript.
+
+#[path = "differential/compare.rs"]
+mod compare;
+#[path = "differential/grammar.rs"]
+mod grammar;
+mod harness;
+#[path = "differential/replay.rs"]
+mod replay;
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use grammar::Grammar;
+use harness::programs;
+use harness::reply::Value;
+use harness::rng::{self, Rng};
+use harness::server::{Program, Server};
+use replay::{Pair, Style};
+
+/// Commands of one sequence: long enough for state to build up, short enough to shorten.
+const SEQUENCE_LENGTH: usize = 120;
+
+/// Seconds of each random test by default.
+const SECONDS: u64 = 6;
+
+/// Differences that did not show again when replayed: a clock, at most a few on a busy machine.
+const UNREPEATABLE_MAX: usize = 3;
+
+fn redis() -> Program {
+    Program::other(programs::require("redis-server", "redis-server"), &[])
+}
+
+fn valkey() -> Program {
+    Program::other(programs::require_peers(), &["valkey-server"])
+}
+
+fn compare_randomly(reference: &Program, reference_is_7_0: bool, protocol: u8) {
+    let grammar = Grammar::new(reference_is_7_0);
+    let theirs = Server::start(reference, &[]);
+    let ours = Server::limpid(&[]);
+    let pair = Pair { theirs: theirs.port, ours: ours.port, reference_is_7_0 };
+    let seed = rng::seed();
+    let mut rng = Rng::new(seed);
+    let (started, duration) = (Instant::now(), rng::duration(SECONDS));
+    let (mut sequences, mut unrepeatable) = (0, 0);
+    while started.elapsed() < duration {
+        let style = Style::draw(&mut rng, protocol);
+        let steps = grammar.sequence(&mut rng, SEQUENCE_LENGTH);
+        sequences += 1;
+        let found = replay::play(&pair, style, &steps).unwrap_or_else(|error| {
+            panic!("seed {seed}, sequence {sequences}: {error}\n{}", replay::transcript(style, &steps))
+        });
+        let Some(found) = found else { continue };
+        let (shortest, difference) = replay::shorten(&pair, style, &steps[..=found.at]);
+        let Some(difference) = difference else {
+            if matches!(replay::play(&pair, style, &steps), Ok(None)) {
+                unrepeatable += 1;
+                println!("did not show again: {} -> {} / {}", found.request, found.theirs, found.ours);
+                assert!(
+                    unrepeatable <= UNREPEATABLE_MAX,
+                    "seed {seed}: too many differences that come and go"
+                );
+                continue;
+            }
+            panic!("seed {seed}\n{}{}", replay::transcript(style, &shortest), report(&found));
+        };
+        panic!(
+            "seed {seed}, sequence {sequences}\n{}{}",
+            replay::transcript(style, &shortest),
+            report(&difference)
+        );
+    }
+    println!("{sequences} sequences of {SEQUENCE_LENGTH} commands, no difference");
+}
+
+fn report(difference: &replay::Difference) -> String {
+    let replay::Difference { request, theirs, ours, .. } = difference;
+    format!("{request}\n  reference: {theirs}\n  limpid:    {ours}\n")
+}
+
+/// One row of `COMMAND INFO`: what clients route and check by.
+#[derive(Debug, PartialEq)]
+struct Shape {
+    name: String,
+    arity: i64,
+    first_last_step: [i64; 3],
+    flags: BTreeSet<String>,
+}
+
+fn shapes(server: &Server, names: &[String]) -> Vec<Shape> {
+    let mut client = server.client();
+    let request: Vec<&str> =
+        ["COMMAND", "INFO"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let reply = client.call(&request);
+    let rows = reply.value.elements().iter().filter(|row| **row != Value::Null);
+    rows.map(|row| {
+        let [name, arity, flags, first, last, step, ..] = row.elements() else {
+            panic!("COMMAND INFO: {row:?}")
+        };
+        Shape {
+            name: name.text(),
+            arity: arity.integer(),
+            first_last_step: [first.integer(), last.integer(), step.integer()],
+            flags: flags.elements().iter().map(Value::text).collect(),
+        }
+    })
+    .collect()
+}
+
+fn names(server: &Server) -> Vec<String> {
+    let mut names: Vec<String> =
+        server.client().ask("COMMAND LIST").value.elements().iter().map(Value::text).collect();
+    names.sort();
+    names
+}
+
+/// Arity, keys and flags of every command that both have.
+fn compare_shapes(reference: &Program, flags_excepted: &[&str]) {
+    let theirs = Server::start(reference, &[]);
+    let ours = Server::limpid(&[]);
+    let known: BTreeSet<String> = names(&theirs).into_iter().collect();
+    let both: Vec<String> = names(&ours).into_iter().filter(|name| known.contains(name)).collect();
+    assert!(both.len() > 60, "only {} commands in common", both.len());
+    let mut differences = Vec::new();
+    for (mut theirs, mut ours) in shapes(&theirs, &both).into_iter().zip(shapes(&ours, &both)) {
+        for flag in flags_excepted {
+            theirs.flags.remove(*flag);
+            ours.flags.remove(*flag);
+        }
+        if theirs != ours {
+            differences.push(format!("reference: {theirs:?}\nlimpid:    {ours:?}"));
+        }
+    }
+    assert!(differences.is_empty(), "{} commands differ\n{}", differences.len(), differences.join("\n"));
+}
+
+mod needs_redis_server {
+    use super::*;
+
+    #[test]
+    fn random_sequences_in_resp2() {
+        compare_randomly(&redis(), true, 2);
+    }
+
+    #[test]
+    fn random_sequences_in_resp3() {
+        compare_randomly(&redis(), true, 3);
+    }
+}
+
+mod needs_valkey {
+    use super::*;
+
+    #[test]
+    fn random_sequences_in_resp2() {
+        compare_randomly(&valkey(), false, 2);
+    }
+
+    #[test]
+    fn random_sequences_in_resp3() {
+        compare_randomly(&valkey(), false, 3);
+    }
+
+    #[test]
+    fn commands_have_the_same_shape() {
+        compare_shapes(&valkey(), &[]);
+    }
+}
