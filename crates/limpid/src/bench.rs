@@ -31,7 +31,7 @@ use load::{Extent, Load, Measurement};
 use options::{BenchSubcommand, LoadArgs, Ratio, TargetArgs};
 use request::{RequestMix, RequestTemplate, value_bytes};
 
-pub use figures::{bytes_text, latency_text};
+pub use figures::{bytes_text, latency_text, say};
 pub use keys::mix64;
 pub use options::{BenchArgs, Seconds};
 
@@ -73,10 +73,10 @@ fn run_single(args: &BenchArgs) -> Result<(), BenchError> {
     if args.load.json {
         let mut document = figures::to_json(&measured);
         document["load"] = load_json(&load, &args.load, &what);
-        println!("{document:#}");
+        say(format_args!("{document:#}"));
         return Ok(());
     }
-    println!(
+    say(format_args!(
         "{what} on {}: {} clients, pipeline {}, {} keys ({}), values of {} B",
         load.endpoint,
         load.clients,
@@ -84,8 +84,8 @@ fn run_single(args: &BenchArgs) -> Result<(), BenchError> {
         grouped(load.keys),
         load.distribution,
         args.load.value_size
-    );
-    println!("{}", figures::text(&measured, load.threads));
+    ));
+    say(figures::text(&measured, load.threads));
     Ok(())
 }
 
@@ -95,9 +95,9 @@ fn run_memory(args: &BenchArgs) -> Result<(), BenchError> {
         load_of(&args.load, endpoint, args.target.server_pid.clone(), args.pipeline, fill_mix(&args.load));
     let growth = memory::measure(&load, &args.load)?;
     if args.load.json {
-        println!("{:#}", growth.to_json());
+        say(format_args!("{:#}", growth.to_json()));
     } else {
-        println!("{}", growth.text());
+        say(growth.text());
     }
     Ok(())
 }

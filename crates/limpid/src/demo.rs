@@ -23,7 +23,7 @@ mod recording;
 mod report;
 mod traffic;
 
-use crate::bench::{Seconds, bytes_text, grouped};
+use crate::bench::{Seconds, bytes_text, grouped, say};
 use client::{Client, Reply};
 use player::{PlayOptions, PlayProgress, Played};
 use recording::Recording;
@@ -126,16 +126,16 @@ fn run_demo(args: &DemoArgs, start_server: StartServer) -> Result<ExitCode, Stri
     };
     let broken = |error: std::io::Error| format!("{address}: {error}");
     let mut client = Client::connect(address).map_err(broken)?;
-    println!("Playing {}", traffic.description());
+    say(format_args!("Playing {}", traffic.description()));
     if args.connect.is_none() {
-        println!("{}", limit_memory(&mut client, args.maxmemory.as_deref())?);
+        say(limit_memory(&mut client, args)?);
         // What the demo itself has asked so far is not part of the traffic.
         client.ask(&["PROF", "RESET"]).map_err(broken)?;
     }
     let played = play(&traffic, args, address)?;
-    println!("{}\n", summary(&played, &traffic, args));
+    say(format_args!("{}\n", summary(&played, &traffic, args)));
     let profile = report::Profile::ask(&mut client).map_err(broken)?;
-    print!("{}", report::text(&profile, &played, address.port()));
+    say(report::text(&profile, &played, address.port()));
     Ok(finish(args, server, address))
 }
 
@@ -160,14 +160,14 @@ fn free_port() -> std::io::Result<u16> {
 }
 
 /// Sets `maxmemory` and the policy, and says what was chosen and why.
-fn limit_memory(client: &mut Client, wanted: Option<&str>) -> Result<String, String> {
+fn limit_memory(client: &mut Client, args: &DemoArgs) -> Result<String, String> {
     let mut set = |name: &str, value: &str| match client.ask(&["CONFIG", "SET", name, value]) {
         Ok(Reply::Text(_)) => Ok(()),
         Ok(other) => Err(format!("CONFIG SET {name} {value}: {other:?}")),
         Err(error) => Err(format!("CONFIG SET {name} {value}: {error}")),
     };
     set("maxmemory-policy", "allkeys-lru")?;
-    if let Some(wanted) = wanted {
+    if let Some(wanted) = &args.maxmemory {
         set("maxmemory", wanted)?;
         return Ok(format!("maxmemory {wanted}, maxmemory-policy allkeys-lru, as asked for."));
     }
@@ -178,10 +178,14 @@ fn limit_memory(client: &mut Client, wanted: Option<&str>) -> Result<String, Str
     let limit = empty + MEMORY_BYTES_DEFAULT;
     match client.ask(&["CONFIG", "SET", "maxmemory", &limit.to_string()]) {
         Ok(Reply::Text(_)) => Ok(format!(
-            "maxmemory {} ({} for data above the empty server: less than the objects need, so that the cache must \
-             choose), maxmemory-policy allkeys-lru.",
+            "maxmemory {} ({} for data above the empty server{}), maxmemory-policy allkeys-lru.",
             bytes_text(limit),
-            bytes_text(MEMORY_BYTES_DEFAULT)
+            bytes_text(MEMORY_BYTES_DEFAULT),
+            if args.trace.is_some() {
+                ""
+            } else {
+                ": less than the objects need, so that keys must be evicted"
+            }
         )),
         other => Err(format!("CONFIG SET maxmemory {limit}: {other:?}")),
     }
@@ -243,13 +247,13 @@ fn summary(played: &Played, traffic: &Traffic, args: &DemoArgs) -> String {
 fn finish(args: &DemoArgs, server: Option<RunningServer>, address: SocketAddr) -> ExitCode {
     match server {
         Some(server) if args.stay => {
-            println!("\nStill serving on {address}; Ctrl-C ends it.");
+            say(format_args!("\nStill serving on {address}; Ctrl-C ends it."));
             (server.wait)()
         }
         Some(_) => {
-            println!(
+            say(format_args!(
                 "\nThe server has ended with the demo; `limpid demo --stay --port 7000` keeps it for these commands."
-            );
+            ));
             ExitCode::SUCCESS
         }
         None => ExitCode::SUCCESS,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::endpoint::{Address, Endpoint};
 use super::error::BenchError;
-use super::figures;
+use super::figures::{self, say};
 use super::load::{Load, Measurement};
 use super::memory::{self, Growth};
 use super::options::{CompareArgs, Peer, Ratio};
@@ -61,10 +61,10 @@ pub fn run(args: &CompareArgs) -> Result<(), BenchError> {
         results.push(CaseResult { name: case.name, pipeline: case.pipeline, rounds });
     }
     if args.load.json {
-        println!("{:#}", to_json(args, baseline, &results));
+        say(format_args!("{:#}", to_json(args, baseline, &results)));
     } else {
-        println!("{}", table(args, baseline, &results));
-        println!("{}", footnote(args, baseline, &results));
+        say(table(args, baseline, &results));
+        say(footnote(args, baseline, &results));
     }
     Ok(())
 }
@@ -239,7 +239,7 @@ fn run_memory(args: &CompareArgs, baseline: usize) -> Result<(), BenchError> {
                 document
             })
             .collect();
-        println!("{:#}", json!({ "peers": peers }));
+        say(format_args!("{:#}", json!({ "peers": peers })));
         return Ok(());
     }
     let base = grown.get(baseline).map_or(0.0, |(_, growth)| growth.overhead_bytes());
@@ -259,15 +259,15 @@ fn run_memory(args: &CompareArgs, baseline: usize) -> Result<(), BenchError> {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    println!("{table}");
+    say(table);
     if let Some((_, growth)) = grown.first() {
-        println!(
+        say(format_args!(
             "{} keys of {} B + {} B{}, pipeline 1, inserted once into each server in the order given",
             figures::grouped(growth.keys),
             growth.key_bytes,
             growth.value_bytes,
             growth.ttl_seconds.map_or(String::new(), |ttl_seconds| format!(" with a TTL of {ttl_seconds} s")),
-        );
+        ));
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! Thread safety: stateless.
 
+use std::io::Write;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -13,6 +14,11 @@ use super::load::{Measurement, Tick};
 const PERCENTILES: [f64; 5] = [50.0, 95.0, 99.0, 99.9, 99.99];
 /// Above this share of its threads' time the generator, not the server, limits the rate.
 const GENERATOR_BUSY_SHARE: f64 = 0.95;
+
+/// Writes a line to standard output. A reader that has gone (`| head`) is no reason to panic; the rest is not shown.
+pub fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
 
 /// `1234567` as `1,234,567`.
 pub fn grouped(number: u64) -> String {

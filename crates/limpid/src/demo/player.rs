@@ -30,6 +30,8 @@ use super::traffic::{Cursor, Traffic};
 
 /// Steps in flight on one connection: as many as a page of the shop may need at once.
 const BATCH_STEPS: usize = 16;
+/// How often the progress is shown.
+const TICK: Duration = Duration::from_millis(20);
 /// Steps that a thread holds for its connections; more let a connection get on while another repeats one key.
 const QUEUED_STEPS_MAX: usize = 512;
 /// Seed of the assignment of keys to connections; any fixed number, so that runs are alike.
@@ -104,7 +106,7 @@ impl From<CsvError> for PlayError {
     }
 }
 
-/// Plays `traffic` until it ends or the time is over. `on_tick` is called about ten times a second.
+/// Plays `traffic` until it ends or the time is over. `on_tick` is called every `TICK`.
 ///
 /// # Errors
 /// When a connection breaks or the traffic cannot be read; what was played until then is lost.
@@ -126,7 +128,7 @@ pub fn play(
         let handles: Vec<_> = threads.into_iter().map(|it| scope.spawn(move || it.run(deadline))).collect();
         while !handles.iter().all(|handle| handle.is_finished()) {
             on_tick(&progress);
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::sleep(TICK);
         }
         let mut sum = Played { is_all: true, ..Played::default() };
         for handle in handles {

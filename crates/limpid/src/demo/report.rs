@@ -98,33 +98,39 @@ fn section(
 
 /// The verdict, then the findings with their evidence and remedy.
 fn verdict(report: &Value) -> String {
-    let mut out = String::new();
-    match &report["verdict"] {
-        Value::String(text) => {
-            let _ = writeln!(out, "  {text}");
-        }
-        Value::Object(fields) => {
-            for text in fields.values().filter_map(Value::as_str) {
-                let _ = writeln!(out, "  {text}");
-            }
-        }
-        _ => out.push_str("  (none)\n"),
-    }
-    let findings = report["findings"].as_array().map_or(&[][..], Vec::as_slice);
-    for (index, finding) in findings.iter().take(ROWS_MAX).enumerate() {
-        match finding {
-            Value::Object(fields) => {
-                for (place, (name, value)) in fields.iter().enumerate() {
-                    let lead = if place == 0 { format!("  {}.", index + 1) } else { "    ".to_owned() };
-                    let _ = writeln!(out, "{lead} {}: {}", name.replace('_', " "), scalar(value));
-                }
-            }
-            other => {
-                let _ = writeln!(out, "  {}. {}", index + 1, scalar(other));
+    let mut out = format!("  {}\n", string(&report["verdict"]));
+    for (index, finding) in rows(&report["findings"]).iter().enumerate() {
+        let _ = writeln!(
+            out,
+            "  {}. {}: {}",
+            index + 1,
+            string(&finding["culprit"]),
+            string(&finding["finding"])
+        );
+        let evidence = finding["evidence"].as_object().into_iter().flatten();
+        let evidence: Vec<String> = evidence.map(|(name, value)| figure(name, value)).collect();
+        let _ = writeln!(out, "     evidence: {}", evidence.join(", "));
+        let _ = writeln!(out, "     remedy: {}", string(&finding["remedy"]));
+        for name in ["saves_about_bytes", "saves_about_usec_per_s"] {
+            if !finding[name].is_null() {
+                let _ = writeln!(out, "     {}", figure(name, &finding[name]));
             }
         }
     }
     out
+}
+
+/// A named figure as a person reads it: the unit is at the end of its name.
+fn figure(name: &str, value: &Value) -> String {
+    let (label, text) = match (name.rsplit_once('_'), value.as_f64()) {
+        (Some((label, "bytes")), Some(bytes)) => (label, bytes_text(bytes as u64)),
+        (Some((label, "usec")), Some(us)) => (label, latency_text(us)),
+        (Some((label, "percent")), Some(percent)) => (label, format!("{percent:.1} %")),
+        (_, Some(_)) if value.is_u64() => (name, grouped(whole(value))),
+        (_, Some(number)) => (name, format!("{number:.1}")),
+        (_, None) => (name, value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
+    };
+    format!("{} {text}", label.replace('_', " "))
 }
 
 /// The server's hottest keys beside the exact counts of the player.
@@ -289,13 +295,6 @@ fn float(value: &Value) -> f64 {
     value.as_f64().unwrap_or(0.0)
 }
 
-fn scalar(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
 /// A table whose first `texts` columns are text and the others figures.
 fn new_table(heads: &[&str], texts: usize) -> Table {
     let mut table = Table::new();
@@ -354,7 +353,11 @@ mod tests {
     fn a_server_without_prof_is_told_apart() {
         let missing = || Err("PROF HOTKEYS: ERR unknown command".to_owned());
         let profile = Profile {
-            report: Ok(json!({"verdict": "healthy", "findings": []})),
+            report: Ok(json!({"verdict": "healthy; 1 thing(s) could be cheaper", "findings": [{
+                "culprit": "obj:{n}", "finding": "long names", "remedy": "use shorter ones",
+                "evidence": {"keys": 1234, "names_bytes": 2048, "share_percent": 12.34, "held_usec": 1500},
+                "saves_about_bytes": 1024,
+            }]})),
             hotkeys: missing(),
             prefixes: missing(),
             latency: missing(),
@@ -362,7 +365,12 @@ mod tests {
             info: "keyspace_hits:3\r\nkeyspace_misses:1\r\n".to_owned(),
         };
         let text = text(&profile, &Played::default(), 7000);
-        assert!(text.contains("VERDICT\n  healthy"), "{text}");
+        assert!(
+            text.contains("VERDICT\n  healthy; 1 thing(s) could be cheaper\n  1. obj:{n}: long names"),
+            "{text}"
+        );
+        assert!(text.contains("evidence: keys 1,234, names 2.0 KiB, share 12.3 %, held 1.50 ms\n"), "{text}");
+        assert!(text.contains("remedy: use shorter ones\n     saves about 1.0 KiB\n"), "{text}");
         assert!(text.contains("the server does not tell: PROF HOTKEYS: ERR unknown command"), "{text}");
         assert!(text.contains("75.00 % by the server"), "{text}");
         assert!(text.contains("redis-cli -p 7000 PROF HOTKEYS"), "{text}");
