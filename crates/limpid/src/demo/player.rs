@@ -373,6 +373,7 @@ mod tests {
         log: &Log,
         store: &Mutex<HashMap<String, String>>,
     ) {
+        stream.set_nodelay(true).unwrap();
         let (mut held, mut chunk) = (Vec::new(), [0u8; 4096]);
         while let Ok(count @ 1..) = stream.read(&mut chunk) {
             held.extend_from_slice(&chunk[..count]);
