@@ -339,7 +339,7 @@ fn clients_are_named_for_what_they_do() {
     server.client(2, |client| {
         (client.output_bytes, client.counters.slow_reads) = (64 << 20, 900);
     });
-    assert!(server.found("unbatched-client").culprit.contains("importer"));
+    assert!(server.found("unbatched-clients").culprit.contains("importer"));
     let slow = server.found("slow-reader");
     assert!(slow.culprit.contains("10.0.0.2") && slow.remedy.contains("CLIENT KILL ID 2"));
     assert_eq!(slow.saves_bytes, Some(64 << 20));
@@ -348,6 +348,23 @@ fn clients_are_named_for_what_they_do() {
         server.client(id, |client| client.counters.active_ms = 100_000);
     }
     assert!(server.found("idle-clients").says.starts_with("197 of 199"));
+}
+
+#[test]
+fn a_pool_that_never_pipelines_is_one_culprit() {
+    let mut server = Server::new(0x0DD5_0012);
+    server.uniform(1_000, 10_000);
+    server.facts.now_ms = 100_000;
+    for id in 0..50 {
+        server.client(id, |client| {
+            client.address = format!("10.9.9.9:{}", 5_000 + id);
+            (client.counters.commands, client.counters.batches) = (100_000 + id, 100_000);
+        });
+    }
+    let found = server.found("unbatched-clients");
+    assert!(found.says.starts_with("50 connection(s)") && found.culprit.contains("id 49"), "{found:?}");
+    assert_eq!(found.level, Level::Advice);
+    assert!(verdict::verdict(&server.findings()).starts_with("healthy"));
 }
 
 #[test]

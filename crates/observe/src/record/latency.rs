@@ -240,6 +240,11 @@ impl Latency {
         self.counts.get(usize::from(command)).copied().unwrap_or_default()
     }
 
+    /// Calls of all commands, exact.
+    pub fn calls(&self) -> u64 {
+        self.counts.iter().map(|counts| counts.calls).sum()
+    }
+
     /// Bytes held now.
     pub fn memory_bytes(&self) -> usize {
         let carries = |block: &Block| block.carries.capacity() * size_of::<u16>();

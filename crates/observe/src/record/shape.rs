@@ -167,10 +167,10 @@ impl Shape {
                 digits_from = at + 1;
             }
         }
-        let end = scanned.len();
-        if scanned.len() < key.len() && end - start <= TOKEN_BYTES_MAX {
-            // The scan ended inside a token: what it is cannot be known.
-            mask |= BINARY;
+        let mut end = scanned.len();
+        if scanned.len() < key.len() {
+            // The scan ended inside a token: what it is cannot be known, so it counts as too long.
+            end = end.max(start + TOKEN_BYTES_MAX + 1);
         }
         shape.push(key, Span { start, end, digits_from, mask, separator });
         shape

@@ -17,6 +17,7 @@ use crate::record::clients::ClientSnapshot;
 use crate::record::hotkeys::{HotKey, Summary};
 use crate::record::latency::{CommandStats, Stage};
 use crate::record::prefix::Prefix;
+use std::collections::BTreeMap;
 
 /// A key is hot from this share of all operations on...
 const HOT_KEY_SHARE: f64 = 0.10;
@@ -48,9 +49,9 @@ const HOLD_LONG_NS: u64 = 100_000_000;
 const HOLD_OFTEN: f64 = 0.01;
 /// Mean commands per batch below which a client does not pipeline.
 const UNBATCHED_DEPTH: f64 = 1.5;
-/// Such a client is worth a finding from this rate on...
+/// Such clients of one host are worth a finding from this rate on...
 const UNBATCHED_PER_SECOND: f64 = 2_000.0;
-/// ...if it sends this share of all commands.
+/// ...if they send this share of all commands.
 const UNBATCHED_SHARE: f64 = 0.25;
 /// Server CPU of one receive and send: what a batch saves for each command but the first. Measured with
 /// pipelines of 1 and 64 on one core; it is two system calls and their share of polling.
@@ -355,30 +356,52 @@ fn remedy_for_slow(command: &str) -> String {
     }
 }
 
+/// Connections of one host that do not pipeline, seen together: a pool of them is one application.
+#[derive(Default)]
+struct Unbatched<'a> {
+    commands: u64,
+    batches: u64,
+    rate: f64,
+    connections: usize,
+    busiest: Option<&'a ClientSnapshot>,
+}
+
 fn unbatched_clients(input: &Input<'_>) -> Option<Finding> {
     let all: u64 = input.clients.iter().map(|client| client.counters.commands).sum();
-    let rate = |client: &ClientSnapshot| {
-        let age_ms = input.facts.now_ms.saturating_sub(client.counters.connected_ms).max(1_000);
-        client.counters.commands as f64 * 1_000.0 / age_ms as f64
-    };
-    let is_unbatched = |client: &&ClientSnapshot| {
-        client.counters.depth() < UNBATCHED_DEPTH
-            && rate(client) >= UNBATCHED_PER_SECOND
-            && client.counters.commands as f64 >= UNBATCHED_SHARE * all as f64
-    };
-    let client = input.clients.iter().filter(is_unbatched).max_by_key(|client| client.counters.commands)?;
-    let (share, rate) = (client.counters.commands as f64 / all.max(1) as f64, rate(client));
+    let mut hosts: BTreeMap<&str, Unbatched<'_>> = BTreeMap::new();
+    for client in input.clients.iter().filter(|client| client.counters.depth() < UNBATCHED_DEPTH) {
+        let counters = &client.counters;
+        let age_ms = input.facts.now_ms.saturating_sub(counters.connected_ms).max(1_000);
+        let host = client.address.rsplit_once(':').map_or(client.address.as_str(), |(host, _)| host);
+        let group = hosts.entry(host).or_default();
+        group.commands += counters.commands;
+        group.batches += counters.batches;
+        group.rate += counters.commands as f64 * 1_000.0 / age_ms as f64;
+        group.connections += 1;
+        if group.busiest.is_none_or(|busiest| busiest.counters.commands < counters.commands) {
+            group.busiest = Some(client);
+        }
+    }
+    let (_, group) = hosts.into_iter().max_by_key(|(_, group)| group.commands)?;
+    let share = group.commands as f64 / all.max(1) as f64;
+    if group.rate < UNBATCHED_PER_SECOND || share < UNBATCHED_SHARE {
+        return None;
+    }
+    let Unbatched { commands, batches, rate, connections, busiest } = group;
+    let busiest = display_name(busiest?);
     Some(Finding {
-        rule: "unbatched-client",
+        rule: "unbatched-clients",
         level: Level::Advice,
         weight: share * 0.5,
-        culprit: display_name(client),
-        says: format!("one client sends {rate:.0} commands a second, one at a time"),
+        says: format!("{connections} connection(s) of one host send {rate:.0} commands a second, one at a time"),
         evidence: vec![
-            ("commands".into(), Node::integer(client.counters.commands)),
-            ("commands_per_batch".into(), Node::number(client.counters.depth())),
+            ("busiest".into(), Node::text(busiest.clone())),
+            ("connections".into(), Node::integer(connections as u64)),
+            ("commands".into(), Node::integer(commands)),
+            ("commands_per_batch".into(), Node::number(commands as f64 / batches.max(1) as f64)),
             ("share_percent".into(), Node::number(share * 100.0)),
         ],
+        culprit: busiest,
         remedy: "send them in a pipeline of 16, or single GETs as one MGET, where one does not depend on the other"
             .into(),
         saves_bytes: None,
