@@ -2,7 +2,7 @@
 //!
 //! Every report says what it shows, since when, over which window, and how exact it is: an error bound or the
 //! word "exact". It does not record anything and holds no lock: it reads a merged
-//! [`Snapshot`](crate::record::Snapshot).
+//! [`Snapshot`].
 //!
 //! Invariants:
 //! 1. A key's name or a prefix leaves this module only through [`redact::Redactor`].

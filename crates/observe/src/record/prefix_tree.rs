@@ -7,7 +7,7 @@
 //! Invariants:
 //! 1. At most [`NODES_MAX`] ids; id 0 is the root, "other", and is never freed. When none is left, a shape
 //!    belongs to its nearest ancestor.
-//! 2. An id that was handed out stays valid until [`PrefixTree::release`]: entries may carry it. It resolves
+//! 2. An id that was handed out stays valid until it is released: entries may carry it. It resolves
 //!    through its forwarding to a node of the tree.
 //! 3. An id is released only when it was retired (no longer handed out by any worker: they compare the epoch)
 //!    and a full pass over the workers after that found no key that carries it.
