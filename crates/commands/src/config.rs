@@ -12,7 +12,7 @@ mod directive;
 mod hot;
 pub mod line;
 mod load;
-mod pattern;
+pub(crate) mod pattern;
 mod rewrite;
 mod settings;
 mod table;

@@ -1,3 +1,260 @@
-//! placeholder for the first build
-use crate::command::Command;
-pub(crate) const COMMANDS: &[Command] = &[];
+//! Commands about the connection itself: who the client is, which dialect it speaks, which database it has selected.
+//!
+//! Not the socket: `QUIT` only asks for the session to be closed once its replies are sent. The CLIENT subcommands,
+//! which look at other connections, are in `connection/client.rs`.
+//!
+//! Invariant: what other threads may ask about a connection (`Client`) is written together with the session's own copy.
+//!
+//! Thread safety: bodies run on the worker that owns the session.
+
+mod client;
+mod filter;
+
+use crate::command::{
+    ALLOW_BUSY, Argument, ArgumentType, Arity, Command, FAST, Group, LOADING, NO_AUTH, NOSCRIPT, NOT_QUEUED,
+    Outcome, Run, STALE,
+};
+use crate::ctx::Ctx;
+use crate::error::CommandError;
+use crate::session::{ReplyMode, Session};
+use std::sync::atomic::Ordering::Relaxed;
+use wire::{Args, Protocol, Reply};
+
+/// The only user there is: access control lists are a later feature.
+const DEFAULT_USER: &[u8] = b"default";
+
+/// The version that clients gate features on: the level of Redis that Limpid answers like.
+pub(crate) const REDIS_VERSION: &str = "7.4.0";
+
+const CREDENTIALS: &[Argument] =
+    &[Argument::new("username", ArgumentType::Text), Argument::new("password", ArgumentType::Text)];
+const HELLO_OPTIONS: &[Argument] = &[
+    Argument::new("protover", ArgumentType::Integer),
+    Argument::block("auth", CREDENTIALS).after("AUTH").optional(),
+    Argument::new("clientname", ArgumentType::Text).after("SETNAME").optional(),
+];
+
+const CONNECTION: Command =
+    Command { group: Group::Connection, complexity: "O(1)", since: "1.0.0", ..Command::DEFAULT };
+
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        name: "AUTH",
+        arity: Arity::AtLeast(2),
+        flags: NOSCRIPT.and(LOADING).and(STALE).and(FAST).and(NO_AUTH).and(ALLOW_BUSY),
+        complexity: "O(N) where N is the number of passwords of the user",
+        summary: "Authenticate the connection.",
+        args: &[
+            Argument::new("username", ArgumentType::Text).optional(),
+            Argument::new("password", ArgumentType::Text),
+        ],
+        run: Run::Body(auth),
+        ..CONNECTION
+    },
+    Command {
+        name: "CLIENT",
+        arity: Arity::AtLeast(2),
+        since: "2.4.0",
+        complexity: "Depends on subcommand.",
+        summary: "Ask about connections and steer them.",
+        subcommands: client::SUBCOMMANDS,
+        run: Run::Container,
+        ..CONNECTION
+    },
+    Command {
+        name: "ECHO",
+        arity: Arity::Exactly(2),
+        flags: LOADING.and(STALE).and(FAST),
+        summary: "Return the given text.",
+        args: &[Argument::new("message", ArgumentType::Text)],
+        run: Run::Body(echo),
+        ..CONNECTION
+    },
+    Command {
+        name: "HELLO",
+        arity: Arity::AtLeast(1),
+        flags: NOSCRIPT.and(LOADING).and(STALE).and(FAST).and(NO_AUTH).and(ALLOW_BUSY),
+        since: "6.0.0",
+        summary: "Choose the protocol version and introduce the connection.",
+        args: &[Argument::block("arguments", HELLO_OPTIONS).optional()],
+        run: Run::Body(hello),
+        ..CONNECTION
+    },
+    Command {
+        name: "PING",
+        arity: Arity::AtLeast(1),
+        flags: FAST,
+        summary: "Find out whether the server answers.",
+        args: &[Argument::new("message", ArgumentType::Text).optional()],
+        run: Run::Body(ping),
+        ..CONNECTION
+    },
+    Command {
+        name: "QUIT",
+        arity: Arity::AtLeast(1),
+        flags: NOSCRIPT.and(LOADING).and(STALE).and(FAST).and(NO_AUTH).and(ALLOW_BUSY).and(NOT_QUEUED),
+        summary: "Close the connection after the replies that are due.",
+        run: Run::Body(quit),
+        ..CONNECTION
+    },
+    Command {
+        name: "RESET",
+        arity: Arity::Exactly(1),
+        flags: NOSCRIPT.and(LOADING).and(STALE).and(FAST).and(NO_AUTH).and(ALLOW_BUSY).and(NOT_QUEUED),
+        since: "6.2.0",
+        summary: "Put the connection back to how it was when it was opened.",
+        run: Run::Body(reset),
+        ..CONNECTION
+    },
+    Command {
+        name: "SELECT",
+        arity: Arity::Exactly(2),
+        flags: LOADING.and(STALE).and(FAST),
+        summary: "Choose the database of this connection.",
+        args: &[Argument::new("index", ArgumentType::Integer)],
+        run: Run::Body(select),
+        ..CONNECTION
+    },
+];
+
+fn ping(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    match args.len() {
+        1 => ctx.reply.simple("PONG"),
+        2 => ctx.reply.bulk(args.at(1)),
+        _ => return Err(CommandError::wrong_arity("ping")),
+    }
+    Ok(())
+}
+
+fn echo(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    ctx.reply.bulk(args.at(1));
+    Ok(())
+}
+
+fn quit(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    ctx.session.closing = true;
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn select(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let index = wire::number::parse_i64(args.at(1)).ok_or(CommandError::NOT_AN_INTEGER)?;
+    let database = usize::try_from(index).ok().filter(|&database| database < ctx.data.databases.count());
+    choose_database(ctx.session, database.ok_or(CommandError::DB_INDEX_OUT_OF_RANGE)?);
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn choose_database(session: &mut Session, database: usize) {
+    session.database = database;
+    session.client.database.store(database as u16, Relaxed);
+}
+
+fn auth(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    match args.len() {
+        2 if !ctx.instance.settings.requires_password() => return Err(CommandError::NO_PASSWORD_SET),
+        2 => authenticate(ctx, DEFAULT_USER, args.at(1))?,
+        3 => authenticate(ctx, args.at(1), args.at(2))?,
+        _ => return Err(CommandError::SYNTAX),
+    }
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn authenticate(ctx: &mut Ctx<'_>, user: &[u8], password: &[u8]) -> Outcome {
+    if user != DEFAULT_USER || !ctx.instance.settings.is_password(password) {
+        return Err(CommandError::WRONG_PASS);
+    }
+    set_authenticated(ctx.session, true);
+    Ok(())
+}
+
+fn set_authenticated(session: &mut Session, authenticated: bool) {
+    session.authenticated = authenticated;
+    session.client.authenticated.store(authenticated, Relaxed);
+}
+
+fn hello(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let protocol = args.get(1).map(protocol_of).transpose()?;
+    let mut name = None;
+    let mut at = 2;
+    while let Some(option) = args.get(at) {
+        let left = args.len() - at - 1;
+        if option.eq_ignore_ascii_case(b"AUTH") && left >= 2 {
+            authenticate(ctx, args.at(at + 1), args.at(at + 2))?;
+            at += 3;
+        } else if option.eq_ignore_ascii_case(b"SETNAME") && left >= 1 {
+            name = Some(client::checked_name(args.at(at + 1))?);
+            at += 2;
+        } else {
+            return Err(CommandError::hello_option(option));
+        }
+    }
+    if !ctx.session.authenticated {
+        return Err(CommandError::HELLO_WITHOUT_AUTH);
+    }
+    if let Some(name) = name {
+        ctx.session.client.names.lock().name = name;
+    }
+    if let Some(protocol) = protocol {
+        choose_protocol(ctx.session, ctx.reply, protocol);
+    }
+    introduce(ctx);
+    Ok(())
+}
+
+fn protocol_of(version: &[u8]) -> Result<Protocol, CommandError> {
+    match wire::number::parse_i64(version) {
+        Some(2) => Ok(Protocol::Resp2),
+        Some(3) => Ok(Protocol::Resp3),
+        Some(_) => Err(CommandError::NO_PROTO),
+        None => Err(CommandError::PROTOCOL_VERSION_NOT_AN_INTEGER),
+    }
+}
+
+fn choose_protocol(session: &mut Session, reply: &mut Reply, protocol: Protocol) {
+    reply.set_protocol(protocol);
+    session.client.protocol.store(protocol_number(protocol), Relaxed);
+}
+
+fn protocol_number(protocol: Protocol) -> u8 {
+    match protocol {
+        Protocol::Resp2 => 2,
+        Protocol::Resp3 => 3,
+    }
+}
+
+/// What the server says about itself after HELLO. Clients read `server` and `version` to know what they may use, hence
+/// the name they know.
+fn introduce(ctx: &mut Ctx<'_>) {
+    let reply = &mut *ctx.reply;
+    reply.map(7);
+    let text = |reply: &mut Reply, name: &str, value: &str| {
+        reply.bulk(name.as_bytes());
+        reply.bulk(value.as_bytes());
+    };
+    text(reply, "server", "redis");
+    text(reply, "version", REDIS_VERSION);
+    reply.bulk(b"proto");
+    reply.integer(i64::from(protocol_number(reply.protocol())));
+    reply.bulk(b"id");
+    reply.integer(ctx.session.client.id as i64);
+    text(reply, "mode", "standalone");
+    text(reply, "role", "master");
+    reply.bulk(b"modules");
+    reply.array(0);
+}
+
+fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    crate::transaction::unwatch(ctx.session, ctx.data.databases);
+    let session = &mut *ctx.session;
+    session.multi = None;
+    session.client.queued.store(-1, Relaxed);
+    session.reply_mode = ReplyMode::On;
+    choose_database(session, 0);
+    set_authenticated(session, !ctx.instance.settings.requires_password());
+    session.client.names.lock().name.clear();
+    choose_protocol(session, ctx.reply, Protocol::Resp2);
+    ctx.reply.simple("RESET");
+    Ok(())
+}

@@ -188,7 +188,9 @@ impl Executor {
             }
         }
         self.admission.make_room(&instance, &databases, &mut self.journal);
-        recording::settle(&mut self.journal, &mut instance.recorders[self.worker].lock(), &instance);
+        let mut recorder = instance.recorders[self.worker].lock();
+        recording::settle(&mut self.journal, &mut recorder, &instance);
+        instance.rates.note(self.worker, self.journal.now_ms, &recorder);
         more
     }
 
@@ -223,7 +225,7 @@ pub(crate) fn prepare_one<'a>(args: Args<'a>, journal: &Journal) -> Prepared<'a>
         return Prepared { args, index: UNKNOWN, key: None };
     };
     let mut command = registry::entry(index).command;
-    if matches!(command.run, Run::Container) && let Some(subcommand) = registry::resolve(args) {
+    if !command.subcommands.is_empty() && let Some(subcommand) = registry::resolve(args) {
         index = subcommand;
         command = registry::entry(index).command;
     }

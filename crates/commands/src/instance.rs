@@ -11,6 +11,7 @@
 
 use crate::clients::Clients;
 use crate::config::{HashFunction, MaxmemoryPolicy, Settings};
+use crate::rates::RateKeeper;
 use crate::registry;
 use crate::slowlog::SlowLog;
 use crate::spikes::Spikes;
@@ -41,6 +42,7 @@ pub struct Instance {
     pub slow_log: SlowLog,
     pub spikes: Spikes,
     pub counters: Counters,
+    pub rates: RateKeeper,
     /// 40 hexadecimal digits, new with every start.
     pub run_id: String,
     pub workers: usize,
@@ -50,11 +52,38 @@ pub struct Instance {
     pub stopping: AtomicBool,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expiry: AtomicBool,
+    /// Set by the binary, which alone knows the allocator.
+    pub allocator: OnceLock<Allocator>,
     started: Ticks,
     wall_offset_ms: AtomicI64,
     /// For whoever is not a worker: the admin plane, background accounting.
     visitor: Mutex<Place>,
     wakers: OnceLock<Vec<Box<dyn Fn() + Send + Sync>>>,
+}
+
+/// What the process's allocator can be asked; functions, because the allocator is the binary's choice.
+#[derive(Clone, Copy)]
+pub struct Allocator {
+    /// As INFO `mem_allocator` names it: `jemalloc-5.3.0`.
+    pub name: &'static str,
+    pub figures: fn() -> AllocatorFigures,
+    /// Gives unused pages back to the system.
+    pub purge: fn(),
+    /// The allocator's own report, for people.
+    pub report: fn() -> String,
+}
+
+/// The allocator's view of memory, in bytes; see jemalloc's `stats.*`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AllocatorFigures {
+    /// Handed out to the program.
+    pub allocated: u64,
+    /// In pages that hold something handed out.
+    pub active: u64,
+    /// In pages that are in physical memory.
+    pub resident: u64,
+    /// Given back lazily: the system may take these pages.
+    pub muzzy: u64,
 }
 
 /// Figures that are counted rarely enough for shared atomics.
@@ -75,6 +104,8 @@ pub struct Counters {
     pub event_loop_duration_us: AtomicU64,
     pub memory_peak_bytes: AtomicU64,
     pub memory_startup_bytes: AtomicU64,
+    /// Connections that CONFIG RESETSTAT has put out of the count.
+    pub connections_at_reset: AtomicU64,
 }
 
 impl Instance {
@@ -101,11 +132,13 @@ impl Instance {
             slow_log: SlowLog::default(),
             spikes: Spikes::default(),
             counters: Counters::default(),
+            rates: RateKeeper::new(workers),
             run_id,
             workers,
             config_file,
             stopping: AtomicBool::new(false),
             active_expiry: AtomicBool::new(true),
+            allocator: OnceLock::new(),
             started: clock::now(),
             wall_offset_ms: AtomicI64::new(wall_ms()),
             visitor: Mutex::new(visitor),
@@ -168,9 +201,14 @@ impl Instance {
         Arc::clone(&self.recorders[self.workers])
     }
 
+    /// The profiling switches as the settings have them.
+    pub fn switches(&self) -> Switches {
+        switches_of(&self.settings)
+    }
+
     /// Copies the profiling switches of the settings into every recorder.
     pub fn apply_switches(&self) {
-        let switches = switches_of(&self.settings);
+        let switches = self.switches();
         self.recorders.iter().for_each(|recorder| recorder.lock().switches = switches);
     }
 

@@ -17,6 +17,7 @@ pub mod instance;
 pub mod keys;
 mod options;
 mod recording;
+pub mod rates;
 pub mod registry;
 pub mod server;
 pub mod session;
@@ -25,6 +26,7 @@ pub mod spikes;
 pub mod string;
 pub mod testing;
 mod transaction;
+mod usage;
 
 pub use dispatch::{End, Executor, Parked};
 pub use instance::Instance;

@@ -110,10 +110,13 @@ pub fn index_of(name: &[u8]) -> Option<u16> {
 pub fn resolve(args: wire::Args<'_>) -> Option<u16> {
     let index = index_of(args.at(0))?;
     let entry = entry(index);
-    if !matches!(entry.command.run, Run::Container) {
+    if entry.command.subcommands.is_empty() {
         return Some(index);
     }
-    let wanted = args.get(1)?;
+    let Some(wanted) = args.get(1) else {
+        // COMMAND alone is a command, other containers are not.
+        return (!matches!(entry.command.run, Run::Container)).then_some(index);
+    };
     entry.subcommands.clone().find(|&index| {
         self::entry(index).command.name.as_bytes().eq_ignore_ascii_case(wanted)
     })

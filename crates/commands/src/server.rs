@@ -1,3 +1,243 @@
-//! placeholder for the first build
-use crate::command::Command;
-pub(crate) const COMMANDS: &[Command] = &[];
+//! Commands about the server as a whole: its databases, its state, its end.
+//!
+//! This file has those that stand alone; the containers (CONFIG, MEMORY, ...) have a file each below `server/`.
+//!
+//! Invariant: whatever replaces a whole database runs behind the gate, and the old data is freed where nobody waits.
+//!
+//! Thread safety: bodies run on one worker; what others own is reached through the instance.
+
+mod command;
+mod config;
+mod debug;
+mod docs;
+mod info;
+mod latency;
+mod memory;
+mod slowlog;
+
+use crate::command::{
+    ADMIN, ALLOW_BUSY, Argument, ArgumentType, Arity, Command, FAST, Group, LOADING, NO_MULTI, NOSCRIPT,
+    Outcome, READONLY, REPORTS, Run, STALE, WRITE,
+};
+use crate::ctx::{AloneCtx, Ctx};
+use crate::error::CommandError;
+use keyspace::Databases;
+use std::time::{SystemTime, UNIX_EPOCH};
+use wire::Args;
+
+const FLUSH_MODES: &[Argument] = &[Argument::token("async", "ASYNC"), Argument::token("sync", "SYNC")];
+const FLUSH_ARGS: &[Argument] = &[Argument::one_of("flush-type", FLUSH_MODES).optional()];
+const SAVE_MODES: &[Argument] = &[Argument::token("nosave", "NOSAVE"), Argument::token("save", "SAVE")];
+
+const SERVER: Command =
+    Command { group: Group::Server, complexity: "O(1)", since: "1.0.0", ..Command::DEFAULT };
+const CONTAINER: Command =
+    Command { arity: Arity::AtLeast(2), complexity: "Depends on subcommand.", run: Run::Container, ..SERVER };
+/// HELP of a container.
+const HELP: Command = Command {
+    name: "HELP",
+    arity: Arity::Exactly(2),
+    flags: LOADING.and(STALE),
+    summary: "Show this text.",
+    run: Run::Body(crate::usage::help),
+    ..SERVER
+};
+
+pub(crate) const COMMANDS: &[Command] = &[
+    command::COMMAND,
+    Command {
+        name: "CONFIG",
+        since: "2.0.0",
+        summary: "Read and change settings.",
+        subcommands: config::SUBCOMMANDS,
+        ..CONTAINER
+    },
+    Command {
+        name: "DBSIZE",
+        arity: Arity::Exactly(1),
+        flags: READONLY.and(FAST),
+        categories: &["keyspace"],
+        summary: "Count the keys of the selected database.",
+        run: Run::Body(dbsize),
+        ..SERVER
+    },
+    Command {
+        summary: "Reach into the server, for tests.",
+        subcommands: debug::SUBCOMMANDS,
+        ..debug::CONTAINER
+    },
+    Command {
+        name: "FLUSHALL",
+        flags: WRITE,
+        categories: &["keyspace", "dangerous"],
+        complexity: "O(1); the keys are freed in the background",
+        summary: "Delete the keys of every database.",
+        args: FLUSH_ARGS,
+        run: Run::Alone(flush_all),
+        ..SERVER
+    },
+    Command {
+        name: "FLUSHDB",
+        flags: WRITE,
+        categories: &["keyspace", "dangerous"],
+        complexity: "O(1); the keys are freed in the background",
+        summary: "Delete the keys of the selected database.",
+        args: FLUSH_ARGS,
+        run: Run::Alone(flush_database),
+        ..SERVER
+    },
+    Command {
+        name: "INFO",
+        flags: LOADING.and(STALE).and(REPORTS),
+        categories: &["dangerous"],
+        summary: "Report figures about the server, section by section.",
+        args: &[Argument::new("section", ArgumentType::Text).optional().multiple()],
+        run: Run::Body(info::info),
+        ..SERVER
+    },
+    Command {
+        name: "LATENCY",
+        since: "2.8.13",
+        summary: "Tell how long commands took.",
+        subcommands: latency::SUBCOMMANDS,
+        ..CONTAINER
+    },
+    Command {
+        name: "MEMORY",
+        since: "4.0.0",
+        summary: "Tell what memory is used for.",
+        subcommands: memory::SUBCOMMANDS,
+        ..CONTAINER
+    },
+    Command {
+        name: "SHUTDOWN",
+        flags: ADMIN.and(NOSCRIPT).and(LOADING).and(STALE).and(NO_MULTI).and(ALLOW_BUSY),
+        summary: "Stop the server.",
+        args: &[
+            Argument::one_of("save-selector", SAVE_MODES).optional(),
+            Argument::token("now", "NOW").optional(),
+            Argument::token("force", "FORCE").optional(),
+            Argument::token("abort", "ABORT").optional(),
+        ],
+        run: Run::Body(shutdown),
+        ..SERVER
+    },
+    Command {
+        name: "SLOWLOG",
+        since: "2.2.12",
+        summary: "Look into the log of slow commands.",
+        subcommands: slowlog::SUBCOMMANDS,
+        ..CONTAINER
+    },
+    Command {
+        name: "SWAPDB",
+        arity: Arity::Exactly(3),
+        flags: WRITE.and(FAST),
+        categories: &["keyspace", "dangerous"],
+        since: "4.0.0",
+        complexity: "O(N) where N is the number of watched keys of both databases",
+        summary: "Exchange two databases.",
+        args: &[
+            Argument::new("index1", ArgumentType::Integer),
+            Argument::new("index2", ArgumentType::Integer),
+        ],
+        run: Run::Alone(swapdb),
+        ..SERVER
+    },
+    Command {
+        name: "TIME",
+        arity: Arity::Exactly(1),
+        flags: LOADING.and(STALE).and(FAST),
+        since: "2.6.0",
+        summary: "Tell the server's time.",
+        run: Run::Body(time),
+        ..SERVER
+    },
+];
+
+fn dbsize(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    ctx.reply.integer(ctx.data.len() as i64);
+    Ok(())
+}
+
+/// The wall clock itself, as it is this moment: the one that keys expire by is told in milliseconds only.
+fn time(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    ctx.reply.array(2);
+    ctx.reply.bulk_i64(since.as_secs() as i64);
+    ctx.reply.bulk_i64(i64::from(since.subsec_micros()));
+    Ok(())
+}
+
+/// Both modes empty the database at once and free its memory in the background: SYNC has nothing to wait for.
+fn check_flush_mode(args: Args<'_>) -> Outcome {
+    let is_mode = |word: &[u8]| word.eq_ignore_ascii_case(b"ASYNC") || word.eq_ignore_ascii_case(b"SYNC");
+    match args.len() {
+        1 => Ok(()),
+        2 if is_mode(args.at(1)) => Ok(()),
+        _ => Err(CommandError::SYNTAX),
+    }
+}
+
+fn flush_all(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -> Outcome {
+    check_flush_mode(args)?;
+    for number in 0..databases.count() {
+        flush(databases, ctx, number);
+    }
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn flush_database(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -> Outcome {
+    check_flush_mode(args)?;
+    flush(databases, ctx, ctx.session.database);
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn flush(databases: &mut Databases, ctx: &mut AloneCtx<'_>, number: usize) {
+    if let Some(old) = databases.flush(number, ctx.journal) {
+        ctx.discard(old);
+    }
+}
+
+fn swapdb(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -> Outcome {
+    let first = wire::number::parse_i64(args.at(1)).ok_or(CommandError::INVALID_FIRST_DB)?;
+    let second = wire::number::parse_i64(args.at(2)).ok_or(CommandError::INVALID_SECOND_DB)?;
+    let known = |index: i64| usize::try_from(index).ok().filter(|&number| number < databases.count());
+    let (Some(first), Some(second)) = (known(first), known(second)) else {
+        return Err(CommandError::DB_INDEX_OUT_OF_RANGE);
+    };
+    databases.swap(first, second, ctx.journal);
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// Stops the server. There is no reply: the closed connection is the answer, as clients expect.
+fn shutdown(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let (mut save, mut nosave, mut now, mut force, mut abort) = (false, false, false, false, false);
+    for word in args.from(1) {
+        let known: [(&[u8], &mut bool); 5] = [
+            (b"SAVE", &mut save),
+            (b"NOSAVE", &mut nosave),
+            (b"NOW", &mut now),
+            (b"FORCE", &mut force),
+            (b"ABORT", &mut abort),
+        ];
+        let found = known.into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name));
+        *found.ok_or(CommandError::SYNTAX)?.1 = true;
+    }
+    if (save && nosave) || (abort && (save || nosave || now || force)) {
+        return Err(CommandError::SYNTAX);
+    }
+    if abort {
+        return Err(CommandError::NO_SHUTDOWN_IN_PROGRESS);
+    }
+    // Who asks to save must not be told that all went well when nothing can be saved.
+    if save && !force {
+        return Err(CommandError::SHUTDOWN_CANNOT_SAVE);
+    }
+    ctx.session.closing = true;
+    ctx.instance.stop();
+    Ok(())
+}

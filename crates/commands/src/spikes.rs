@@ -16,6 +16,9 @@ pub struct Series {
     /// (Unix time in seconds, milliseconds), oldest first.
     pub samples: VecDeque<(i64, u64)>,
     pub worst_ms: u64,
+    /// All spikes, those that `samples` does not hold included.
+    pub sum_ms: u64,
+    pub spikes: u64,
 }
 
 /// See the module's text. Event names are a fixed few, so the map is bounded.
@@ -27,6 +30,8 @@ impl Spikes {
         let mut events = self.0.lock();
         let series = events.entry(event).or_default();
         series.worst_ms = series.worst_ms.max(duration_ms);
+        series.sum_ms += duration_ms;
+        series.spikes += 1;
         match series.samples.back_mut() {
             Some((second, worst)) if *second == at_seconds => *worst = (*worst).max(duration_ms),
             _ => series.samples.push_back((at_seconds, duration_ms)),
@@ -63,7 +68,7 @@ mod tests {
         spikes.add("command", 11, 7);
         let series = &spikes.all()["command"];
         assert_eq!(series.samples, [(10, 9), (11, 7)]);
-        assert_eq!(series.worst_ms, 9);
+        assert_eq!((series.worst_ms, series.sum_ms, series.spikes), (9, 21, 3));
         assert_eq!((spikes.reset(&[b"other"]), spikes.reset(&[b"COMMAND"])), (0, 1));
     }
 }

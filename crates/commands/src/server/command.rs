@@ -1,0 +1,301 @@
+//! COMMAND: the command table, told to clients.
+//!
+//! Not the table (each family has its own) and not the documentation, which `docs.rs` writes.
+//!
+//! Invariant: everything said here is derived from the `Command` literals.
+//!
+//! Thread safety: reads static tables.
+
+use super::{HELP, SERVER, docs};
+use crate::command::{
+    Argument, ArgumentType, Arity, Command, Flags, KeySpec, LOADING, NO_MANDATORY_KEYS, Outcome, Run, STALE,
+};
+use crate::config::pattern::glob_matches;
+use crate::ctx::Ctx;
+use crate::error::CommandError;
+use crate::registry::{self, Entry};
+use wire::{Args, Reply};
+
+const FLAGS: Flags = LOADING.and(STALE);
+const NAMES: &[Argument] = &[Argument::new("command-name", ArgumentType::Text).optional().multiple()];
+const FULL_COMMAND: &[Argument] = &[
+    Argument::new("command", ArgumentType::Text),
+    Argument::new("arg", ArgumentType::Text).optional().multiple(),
+];
+const FILTERS: &[Argument] = &[
+    Argument::new("module-name", ArgumentType::Text).after("MODULE"),
+    Argument::new("category", ArgumentType::Text).after("ACLCAT"),
+    Argument::new("pattern", ArgumentType::Pattern).after("PATTERN"),
+];
+
+pub(super) const COMMAND: Command = Command {
+    name: "COMMAND",
+    complexity: "O(N) where N is the number of commands",
+    summary: "Describe all commands.",
+    subcommands: SUBCOMMANDS,
+    run: Run::Body(command),
+    ..SUBCOMMAND
+};
+
+const SUBCOMMAND: Command =
+    Command { flags: FLAGS, categories: &["connection"], since: "2.8.13", complexity: "O(1)", ..SERVER };
+const LOOKUP: Command = Command {
+    arity: Arity::AtLeast(2),
+    complexity: "O(N) where N is the number of commands named",
+    ..SUBCOMMAND
+};
+
+const SUBCOMMANDS: &[Command] = &[
+    Command {
+        name: "COUNT",
+        arity: Arity::Exactly(2),
+        summary: "Count the commands.",
+        run: Run::Body(count),
+        ..SUBCOMMAND
+    },
+    Command {
+        name: "DOCS",
+        since: "7.0.0",
+        summary: "Return the documentation of the named commands, or of all.",
+        args: NAMES,
+        run: Run::Body(docs::docs),
+        ..LOOKUP
+    },
+    Command {
+        name: "GETKEYS",
+        arity: Arity::AtLeast(3),
+        complexity: "O(N) where N is the number of arguments",
+        summary: "Return the keys among the arguments of a command.",
+        args: FULL_COMMAND,
+        run: Run::Body(getkeys),
+        ..SUBCOMMAND
+    },
+    Command {
+        name: "GETKEYSANDFLAGS",
+        arity: Arity::AtLeast(3),
+        since: "7.0.0",
+        complexity: "O(N) where N is the number of arguments",
+        summary: "Return the keys among the arguments of a command, and what it does to each.",
+        args: FULL_COMMAND,
+        run: Run::Body(getkeysandflags),
+        ..SUBCOMMAND
+    },
+    Command { since: "5.0.0", categories: &["connection"], ..HELP },
+    Command {
+        name: "INFO",
+        summary: "Describe the named commands, or all.",
+        args: NAMES,
+        run: Run::Body(info),
+        ..LOOKUP
+    },
+    Command {
+        name: "LIST",
+        arity: Arity::AtLeast(2),
+        since: "7.0.0",
+        complexity: "O(N) where N is the number of commands",
+        summary: "Return the names of all commands, or of some.",
+        args: &[Argument::one_of("filterby", FILTERS).after("FILTERBY").optional()],
+        run: Run::Body(list),
+        ..SUBCOMMAND
+    },
+];
+
+/// Index of a command or subcommand by its full name: `get`, `client|id`.
+pub(super) fn find(name: &[u8]) -> Option<u16> {
+    let mut parts = name.splitn(2, |&byte| byte == b'|');
+    let index = registry::index_of(parts.next()?)?;
+    match parts.next() {
+        None => Some(index),
+        Some(subcommand) => registry::entry(index).subcommands.clone().find(|&candidate| {
+            registry::entry(candidate).command.name.as_bytes().eq_ignore_ascii_case(subcommand)
+        }),
+    }
+}
+
+fn command(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    if let Some(subcommand) = args.get(1) {
+        return Err(CommandError::unknown_subcommand("COMMAND", subcommand));
+    }
+    describe_all(ctx.reply);
+    Ok(())
+}
+
+fn count(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    ctx.reply.integer(registry::commands().count() as i64);
+    Ok(())
+}
+
+fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let names = args.from(2);
+    if names.is_empty() {
+        describe_all(ctx.reply);
+        return Ok(());
+    }
+    ctx.reply.array(names.len());
+    for name in names {
+        match find(name) {
+            Some(index) => describe(ctx.reply, registry::entry(index)),
+            None => ctx.reply.null_array(),
+        }
+    }
+    Ok(())
+}
+
+fn describe_all(reply: &mut Reply) {
+    reply.array(registry::commands().count());
+    registry::commands().for_each(|entry| describe(reply, entry));
+}
+
+/// Name, arity, flags, first key, last key, step, ACL categories, tips, key specifications, subcommands.
+fn describe(reply: &mut Reply, entry: &Entry) {
+    let command = entry.command;
+    let (first, last, step) = key_range(command.keys);
+    reply.array(10);
+    reply.bulk(entry.full_name.as_bytes());
+    reply.integer(command.arity.signed());
+    statuses(reply, command.flags.names());
+    reply.integer(first);
+    reply.integer(last);
+    reply.integer(step);
+    let categories = command.acl_categories();
+    statuses(reply, categories.iter().map(String::as_str));
+    reply.set(0);
+    reply.set(command.keys.len());
+    command.keys.iter().for_each(|spec| describe_keys(reply, *spec));
+    reply.set(entry.subcommands.len());
+    entry.subcommands.clone().for_each(|index| describe(reply, registry::entry(index)));
+}
+
+fn statuses<'a>(reply: &mut Reply, names: impl Iterator<Item = &'a str>) {
+    let start = reply.start_array();
+    let mut count = 0;
+    for name in names {
+        reply.simple(name);
+        count += 1;
+    }
+    reply.finish_set(start, count);
+}
+
+/// First key, last key and step in the form that was enough before there were key specifications.
+fn key_range(specs: &[KeySpec]) -> (i64, i64, i64) {
+    let Some(first) = specs.iter().map(|spec| spec.first).min() else { return (0, 0, 0) };
+    let reaches_end = specs.iter().map(|spec| spec.last).filter(|&last| last < 0).max();
+    let last = reaches_end.or_else(|| specs.iter().map(|spec| spec.last).max()).unwrap_or(0);
+    let step = if let [spec] = specs { spec.step } else { 1 };
+    (i64::from(first), i64::from(last), i64::from(step))
+}
+
+fn describe_keys(reply: &mut Reply, spec: KeySpec) {
+    // Counted from the first key, unless from the end.
+    let last =
+        if spec.last < 0 { i64::from(spec.last) } else { i64::from(spec.last) - i64::from(spec.first) };
+    reply.map(3);
+    reply.bulk(b"flags");
+    statuses(reply, spec.flags.names());
+    reply.bulk(b"begin_search");
+    search(reply, "index", &[("index", i64::from(spec.first))]);
+    reply.bulk(b"find_keys");
+    search(reply, "range", &[("lastkey", last), ("keystep", i64::from(spec.step)), ("limit", 0)]);
+}
+
+fn search(reply: &mut Reply, kind: &str, values: &[(&str, i64)]) {
+    reply.map(2);
+    reply.bulk(b"type");
+    reply.bulk(kind.as_bytes());
+    reply.bulk(b"spec");
+    reply.map(values.len());
+    for (name, value) in values {
+        reply.bulk(name.as_bytes());
+        reply.integer(*value);
+    }
+}
+
+fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let filter = Filter::parse(args)?;
+    let start = ctx.reply.start_array();
+    let mut names = 0;
+    for entry in registry::all().iter().filter(|entry| filter.matches(entry)) {
+        ctx.reply.bulk(entry.full_name.as_bytes());
+        names += 1;
+    }
+    ctx.reply.finish_set(start, names);
+    Ok(())
+}
+
+/// What COMMAND LIST shows.
+enum Filter<'a> {
+    Commands,
+    /// There are no modules, so none of their commands.
+    Module,
+    Category(String),
+    Pattern(&'a [u8]),
+}
+
+impl<'a> Filter<'a> {
+    fn parse(args: Args<'a>) -> Result<Filter<'a>, CommandError> {
+        let (by, value) = (args.at(3), args.at(4));
+        match args.len() {
+            2 => Ok(Filter::Commands),
+            5 if !args.at(2).eq_ignore_ascii_case(b"FILTERBY") => Err(CommandError::SYNTAX),
+            5 if by.eq_ignore_ascii_case(b"MODULE") => Ok(Filter::Module),
+            5 if by.eq_ignore_ascii_case(b"ACLCAT") => {
+                Ok(Filter::Category(format!("@{}", String::from_utf8_lossy(value))))
+            }
+            5 if by.eq_ignore_ascii_case(b"PATTERN") => Ok(Filter::Pattern(value)),
+            _ => Err(CommandError::SYNTAX),
+        }
+    }
+
+    fn matches(&self, entry: &Entry) -> bool {
+        match self {
+            Filter::Commands => entry.container.is_none(),
+            Filter::Module => false,
+            Filter::Category(wanted) => {
+                entry.command.acl_categories().iter().any(|category| category.eq_ignore_ascii_case(wanted))
+            }
+            Filter::Pattern(pattern) => glob_matches(pattern, entry.full_name.as_bytes()),
+        }
+    }
+}
+
+/// The command whose keys are asked for, and its arguments.
+fn asked(args: Args<'_>) -> Result<(&'static Command, Args<'_>), CommandError> {
+    let request = args.from(2);
+    let index = registry::resolve(request).ok_or(CommandError::INVALID_COMMAND_SPECIFIED)?;
+    let command = registry::entry(index).command;
+    if command.keys.is_empty() {
+        return Err(CommandError::NO_KEY_ARGUMENTS);
+    }
+    if !command.arity.accepts(request.len()) {
+        return Err(CommandError::INVALID_ARGUMENT_COUNT);
+    }
+    Ok((command, request))
+}
+
+fn getkeys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let (command, request) = asked(args)?;
+    let mut keys = Vec::new();
+    command.each_key(request, |key| keys.push(key));
+    if keys.is_empty() && !command.flags.has(NO_MANDATORY_KEYS) {
+        return Err(CommandError::INVALID_ARGUMENTS_FOR_COMMAND);
+    }
+    ctx.reply.array(keys.len());
+    keys.iter().for_each(|key| ctx.reply.bulk(key));
+    Ok(())
+}
+
+fn getkeysandflags(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let (command, request) = asked(args)?;
+    let start = ctx.reply.start_array();
+    let mut keys = 0;
+    for spec in command.keys {
+        for index in spec.indices(request.len()) {
+            ctx.reply.array(2);
+            ctx.reply.bulk(request.at(index));
+            statuses(ctx.reply, spec.flags.names());
+            keys += 1;
+        }
+    }
+    ctx.reply.finish_array(start, keys);
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! CONFIG: the subcommands that read, change and write back the settings.
+//!
+//! Not the settings themselves (`crate::config`): here are the replies, what must act at once on a change, and the one
+//! file that is written on a client's demand.
+//!
+//! Invariant: the configuration file is replaced as a whole or not at all.
+//!
+//! Thread safety: settings are shared and locked inside; bodies run on one worker.
+
+use super::{HELP, SERVER};
+use crate::command::{
+    ADMIN, Argument, ArgumentType, Arity, Command, LOADING, NOSCRIPT, Outcome, REPORTS, Run, STALE,
+};
+use crate::config;
+use crate::ctx::Ctx;
+use crate::error::CommandError;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+use wire::Args;
+
+const PAIR: &[Argument] =
+    &[Argument::new("parameter", ArgumentType::Text), Argument::new("value", ArgumentType::Text)];
+
+const SUBCOMMAND: Command = Command {
+    arity: Arity::Exactly(2),
+    flags: ADMIN.and(NOSCRIPT).and(LOADING).and(STALE),
+    since: "2.0.0",
+    ..SERVER
+};
+
+pub(super) const SUBCOMMANDS: &[Command] = &[
+    Command {
+        name: "GET",
+        arity: Arity::AtLeast(3),
+        complexity: "O(N) where N is the number of settings named",
+        summary: "Return the settings whose names match the patterns.",
+        args: &[Argument::new("parameter", ArgumentType::Text).multiple()],
+        run: Run::Body(get),
+        ..SUBCOMMAND
+    },
+    Command { since: "5.0.0", ..HELP },
+    Command {
+        name: "RESETSTAT",
+        flags: SUBCOMMAND.flags.and(REPORTS),
+        summary: "Start the counters of INFO again.",
+        run: Run::Body(resetstat),
+        ..SUBCOMMAND
+    },
+    Command {
+        name: "REWRITE",
+        since: "2.8.0",
+        summary: "Write the present settings into the configuration file.",
+        run: Run::Body(rewrite),
+        ..SUBCOMMAND
+    },
+    Command {
+        name: "SET",
+        arity: Arity::AtLeast(4),
+        flags: SUBCOMMAND.flags.and(REPORTS),
+        complexity: "O(N) where N is the number of settings named",
+        summary: "Change settings, all of them or none.",
+        args: &[Argument::block("data", PAIR).multiple()],
+        run: Run::Body(set),
+        ..SUBCOMMAND
+    },
+];
+
+fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let patterns: Vec<&[u8]> = args.from(2).iter().collect();
+    let found = ctx.instance.settings.get_all(&patterns);
+    ctx.reply.map(found.len());
+    for (name, text) in found {
+        ctx.reply.bulk(name.as_bytes());
+        ctx.reply.bulk(text.as_bytes());
+    }
+    Ok(())
+}
+
+fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    if !args.len().is_multiple_of(2) {
+        return Err(CommandError::SYNTAX);
+    }
+    let pairs: Vec<(&[u8], &[u8])> =
+        (2..args.len()).step_by(2).map(|at| (args.at(at), args.at(at + 1))).collect();
+    let is_local = super::debug::is_local(&ctx.session.client.origin);
+    let changed = ctx.instance.settings.set(&pairs, is_local).map_err(CommandError::with)?;
+    if changed.iter().any(|directive| directive.name.starts_with("profiling")) {
+        let switches = ctx.instance.switches();
+        ctx.each_recorder(|recorder| recorder.switches = switches);
+    }
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn resetstat(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    ctx.each_recorder(|recorder| recorder.reset_statistics());
+    let counters = &ctx.instance.counters;
+    for counter in [
+        &counters.rejected_connections,
+        &counters.evicted_clients,
+        &counters.output_limit_disconnections,
+        &counters.query_limit_disconnections,
+        &counters.expired_keys,
+        &counters.evicted_keys,
+        &counters.lock_retries,
+        &counters.gate_escalations,
+        &counters.event_loop_cycles,
+        &counters.event_loop_duration_us,
+    ] {
+        counter.store(0, Relaxed);
+    }
+    let (used, _) = ctx.instance.used_memory_bytes();
+    counters.memory_peak_bytes.store(used, Relaxed);
+    counters.connections_at_reset.store(ctx.instance.clients.connections(), Relaxed);
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn rewrite(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    let file = ctx.instance.config_file.as_ref().ok_or(CommandError::NO_CONFIG_FILE)?;
+    let rewritten = match fs::read_to_string(file) {
+        Ok(original) => config::rewrite(&ctx.instance.settings, &original),
+        Err(error) => return Err(CommandError::config_rewrite(&error.to_string())),
+    };
+    replace(Path::new(file), rewritten.as_bytes())
+        .map_err(|error| CommandError::config_rewrite(&error.to_string()))?;
+    tracing::info!("CONFIG REWRITE executed with success.");
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// Writes a new file beside the old one and puts it in its place, so that a crash leaves one of the two whole.
+fn replace(file: &Path, contents: &[u8]) -> std::io::Result<()> {
+    let target = fs::canonicalize(file)?;
+    let mut name = target.clone().into_os_string();
+    name.push(format!("-{}.tmp", std::process::id()));
+    let temporary = PathBuf::from(name);
+    let written = write_synced(&temporary, contents, &target).and_then(|()| fs::rename(&temporary, &target));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written?;
+    // The rename is durable once the directory is.
+    target.parent().map_or(Ok(()), |directory| fs::File::open(directory)?.sync_all())
+}
+
+fn write_synced(temporary: &Path, contents: &[u8], like: &Path) -> std::io::Result<()> {
+    let mut file = fs::File::create_new(temporary)?;
+    // The file may hold the password: it must not be readable by more people than before.
+    file.set_permissions(fs::metadata(like)?.permissions())?;
+    file.write_all(contents)?;
+    file.sync_all()
+}

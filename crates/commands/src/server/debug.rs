@@ -1,0 +1,126 @@
+//! DEBUG: the few subcommands that tests of clients need. Allowed only where `enable-debug-command` says so.
+//!
+//! Not a debugger: nothing here crashes the server or loads data.
+//!
+//! Invariant: every body asks for permission first.
+//!
+//! Thread safety: SLEEP holds the gate, so the whole server sleeps, which is what it is for.
+
+use super::{HELP, SERVER};
+use crate::clients::{Client, Origin};
+use crate::command::{
+    ADMIN, Argument, ArgumentType, Arity, Command, KEY, KeySpec, LOADING, NOSCRIPT, Outcome, RO, Run, STALE,
+};
+use crate::ctx::{AloneCtx, Ctx};
+use crate::error::CommandError;
+use crate::instance::Instance;
+use keyspace::{Databases, EntryRef};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use wire::Args;
+
+/// Longest DEBUG SLEEP: an hour, so that a slip of the finger does not need a kill.
+const SLEEP_MAX: Duration = Duration::from_secs(3600);
+
+const DEBUG: Command = Command { flags: ADMIN.and(NOSCRIPT).and(LOADING).and(STALE), ..SERVER };
+
+/// The container without its subcommands.
+pub(super) const CONTAINER: Command = Command {
+    name: "DEBUG",
+    arity: Arity::AtLeast(2),
+    complexity: "Depends on subcommand.",
+    run: Run::Container,
+    ..DEBUG
+};
+
+pub(super) const SUBCOMMANDS: &[Command] = &[
+    HELP,
+    Command {
+        name: "OBJECT",
+        arity: Arity::Exactly(3),
+        keys: &[KeySpec::one(2, RO)],
+        summary: "Describe how the value of a key is stored.",
+        args: &[KEY],
+        run: Run::Body(object),
+        ..DEBUG
+    },
+    Command {
+        name: "SET-ACTIVE-EXPIRE",
+        arity: Arity::Exactly(3),
+        summary: "Switch the removal of expired keys in the background on (1) or off (0).",
+        args: &[Argument::new("enabled", ArgumentType::Integer)],
+        run: Run::Body(set_active_expire),
+        ..DEBUG
+    },
+    Command {
+        name: "SLEEP",
+        arity: Arity::Exactly(3),
+        complexity: "O(1), while everybody waits",
+        summary: "Make the whole server wait for so many seconds.",
+        args: &[Argument::new("seconds", ArgumentType::Double)],
+        run: Run::Alone(sleep),
+        ..DEBUG
+    },
+];
+
+fn check_allowed(instance: &Instance, client: &Client) -> Outcome {
+    let is_local = is_local(&client.origin);
+    let is_allowed = instance.settings.enable_debug_command().allows(is_local);
+    if is_allowed { Ok(()) } else { Err(CommandError::DEBUG_NOT_ALLOWED) }
+}
+
+/// Whether a connection comes from this machine.
+pub(super) fn is_local(origin: &Origin) -> bool {
+    match origin {
+        Origin::Tcp { peer, .. } => peer.ip().to_canonical().is_loopback(),
+        Origin::Unix { .. } => true,
+    }
+}
+
+fn sleep(_: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -> Outcome {
+    check_allowed(ctx.instance, &ctx.session.client)?;
+    // What is no number is no time, as strtod has it.
+    let seconds = wire::number::parse_f64(args.at(2)).unwrap_or(0.0);
+    std::thread::sleep(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(SLEEP_MAX).min(SLEEP_MAX));
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn set_active_expire(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    check_allowed(ctx.instance, &ctx.session.client)?;
+    let on = wire::number::parse_i64(args.at(2)).unwrap_or(0) != 0;
+    ctx.instance.active_expiry.store(on, Relaxed);
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn object(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    check_allowed(ctx.instance, &ctx.session.client)?;
+    let second = ctx.data.journal.second();
+    let entry = ctx.data.find(args.at(2)).ok_or(CommandError::NO_SUCH_KEY)?;
+    let value = entry.value();
+    let text = format!(
+        "Value at:{:p} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
+        value.bytes().as_ptr(),
+        entry.kind().encoding_name(),
+        serialized_bytes(&entry),
+        entry.stamp(),
+        second.wrapping_sub(entry.stamp()),
+    );
+    ctx.reply.simple(&text);
+    Ok(())
+}
+
+/// Bytes the value takes in an RDB file without compression: small integers have encodings of their own, all else a
+/// length of 1, 2 or 5 bytes and the bytes themselves (RDB file format, "length encoding" and "string encoding").
+fn serialized_bytes(entry: &EntryRef<'_>) -> usize {
+    let value = entry.value();
+    let bytes = value.bytes();
+    let integer = wire::number::parse_i64(bytes);
+    match integer {
+        Some(small) if i8::try_from(small).is_ok() => 2,
+        Some(medium) if i16::try_from(medium).is_ok() => 3,
+        Some(large) if i32::try_from(large).is_ok() => 5,
+        _ => bytes.len() + [1, 2, 5][usize::from(bytes.len() >= 64) + usize::from(bytes.len() >= 16384)],
+    }
+}

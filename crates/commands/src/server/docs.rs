@@ -1,0 +1,94 @@
+//! COMMAND DOCS: the documentation in the command table, in the shape that redis-cli and other tools read.
+//!
+//! Not HELP, which is for people (`crate::usage`).
+//!
+//! Invariant: fields appear only where there is something to say, as clients expect.
+//!
+//! Thread safety: reads static tables.
+
+use super::command::find;
+use crate::command::{Argument, ArgumentType, Outcome};
+use crate::ctx::Ctx;
+use crate::registry::{self, Entry};
+use wire::{Args, Reply};
+
+pub(super) fn docs(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let names = args.from(2);
+    let entries: Vec<&Entry> = if names.is_empty() {
+        registry::commands().collect()
+    } else {
+        names.iter().filter_map(find).map(registry::entry).collect()
+    };
+    ctx.reply.map(entries.len());
+    entries.into_iter().for_each(|entry| document(ctx.reply, entry));
+    Ok(())
+}
+
+fn document(reply: &mut Reply, entry: &Entry) {
+    let command = entry.command;
+    reply.bulk(entry.full_name.as_bytes());
+    let start = reply.start_array();
+    let mut fields = 4;
+    text(reply, "summary", command.summary);
+    text(reply, "since", command.since);
+    text(reply, "group", command.group.name());
+    text(reply, "complexity", command.complexity);
+    if !command.args.is_empty() {
+        reply.bulk(b"arguments");
+        arguments(reply, command.args, &mut 0);
+        fields += 1;
+    }
+    if !entry.subcommands.is_empty() {
+        reply.bulk(b"subcommands");
+        reply.map(entry.subcommands.len());
+        entry.subcommands.clone().for_each(|index| document(reply, registry::entry(index)));
+        fields += 1;
+    }
+    reply.finish_map(start, fields);
+}
+
+fn text(reply: &mut Reply, name: &str, value: &str) {
+    reply.bulk(name.as_bytes());
+    reply.bulk(value.as_bytes());
+}
+
+/// `keys` counts the key arguments so far: the n-th belongs to the n-th key specification.
+fn arguments(reply: &mut Reply, list: &[Argument], keys: &mut i64) {
+    reply.array(list.len());
+    list.iter().for_each(|argument| describe(reply, argument, keys));
+}
+
+fn describe(reply: &mut Reply, argument: &Argument, keys: &mut i64) {
+    let start = reply.start_array();
+    let mut fields = 2;
+    text(reply, "name", argument.name);
+    text(reply, "type", argument.kind.name());
+    if argument.parts.is_empty() {
+        text(reply, "display_text", argument.name);
+        fields += 1;
+    }
+    if argument.kind == ArgumentType::Key {
+        reply.bulk(b"key_spec_index");
+        reply.integer(*keys);
+        *keys += 1;
+        fields += 1;
+    }
+    if let Some(token) = argument.token {
+        text(reply, "token", token);
+        fields += 1;
+    }
+    let flags = [(argument.optional, "optional"), (argument.multiple, "multiple")];
+    let set: Vec<&str> = flags.iter().filter(|(applies, _)| *applies).map(|(_, name)| *name).collect();
+    if !set.is_empty() {
+        reply.bulk(b"flags");
+        reply.set(set.len());
+        set.iter().for_each(|flag| reply.simple(flag));
+        fields += 1;
+    }
+    if !argument.parts.is_empty() {
+        reply.bulk(b"arguments");
+        arguments(reply, argument.parts, keys);
+        fields += 1;
+    }
+    reply.finish_map(start, fields);
+}

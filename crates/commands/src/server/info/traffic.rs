@@ -1,0 +1,118 @@
+//! INFO stats, commandstats, errorstats and latencystats: what has happened since the start or CONFIG RESETSTAT.
+//!
+//! Counts are exact. Times of FAST commands in deep pipelines are estimates from a sample, see the latency observer.
+//!
+//! Thread safety: reads merged copies and relaxed atomics.
+
+use super::Report;
+use crate::registry;
+use observe::record::latency::Stage;
+use std::sync::atomic::Ordering::Relaxed;
+
+pub(super) fn stats(report: &mut Report<'_>) {
+    let instance = report.instance;
+    let counters = &instance.counters;
+    let exact = report.snapshot.counters;
+    let commands: u64 = report.snapshot.latency.commands().iter().map(|stats| stats.counts.calls).sum();
+    let connections = instance.clients.connections() - counters.connections_at_reset.load(Relaxed);
+    let rates = instance.rates.per_second(report.now_ms);
+    report.field("total_connections_received", connections);
+    report.field("total_commands_processed", commands);
+    report.field("instantaneous_ops_per_sec", rates.commands);
+    report.field("total_net_input_bytes", exact.bytes_in);
+    report.field("total_net_output_bytes", exact.bytes_out);
+    report.fields(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"], 0);
+    report.field("instantaneous_input_kbps", format_args!("{:.2}", rates.bytes_in as f64 / 1024.0));
+    report.field("instantaneous_output_kbps", format_args!("{:.2}", rates.bytes_out as f64 / 1024.0));
+    report.fields(&["instantaneous_input_repl_kbps", "instantaneous_output_repl_kbps"], "0.00");
+    report.field("rejected_connections", counters.rejected_connections.load(Relaxed));
+    report.fields(&["sync_full", "sync_partial_ok", "sync_partial_err", "expired_subkeys"], 0);
+    report.field("expired_keys", exact.expired);
+    report.field("expired_stale_perc", "0.00");
+    report.fields(&["expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds"], 0);
+    report.field("evicted_keys", exact.evicted);
+    report.field("evicted_clients", counters.evicted_clients.load(Relaxed));
+    report.fields(&["evicted_scripts", "total_eviction_exceeded_time", "current_eviction_exceeded_time"], 0);
+    report.field("keyspace_hits", exact.hits);
+    report.field("keyspace_misses", exact.misses);
+    absent(report);
+    report.field("total_error_replies", report.snapshot.errors.total());
+    report.field("dump_payload_sanitizations", 0);
+    let query_limit = counters.query_limit_disconnections.load(Relaxed);
+    let output_limit = counters.output_limit_disconnections.load(Relaxed);
+    report.field("client_query_buffer_limit_disconnections", query_limit);
+    report.field("client_output_buffer_limit_disconnections", output_limit);
+    report.field("eventloop_cycles", counters.event_loop_cycles.load(Relaxed));
+    report.field("eventloop_duration_sum", counters.event_loop_duration_us.load(Relaxed));
+    report.field("acl_access_denied_auth", errors_with(report, "WRONGPASS"));
+    report.fields(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"], 0);
+    report.field("lock_retries", counters.lock_retries.load(Relaxed));
+    report.field("gate_escalations", counters.gate_escalations.load(Relaxed));
+}
+
+/// Features that are not there: published channels, forks, migration, defragmentation, tracking.
+fn absent(report: &mut Report<'_>) {
+    report.fields(&["pubsub_channels", "pubsub_patterns", "pubsubshard_channels"], 0);
+    report.fields(&["latest_fork_usec", "total_forks", "migrate_cached_sockets"], 0);
+    report.fields(&["slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses"], 0);
+    report.fields(&["active_defrag_key_hits", "active_defrag_key_misses", "total_active_defrag_time"], 0);
+    report.fields(&["current_active_defrag_time", "tracking_total_keys", "tracking_total_items"], 0);
+    report.fields(&["tracking_total_prefixes", "unexpected_error_replies"], 0);
+}
+
+fn errors_with(report: &Report<'_>, code: &str) -> u64 {
+    report.snapshot.errors.top().iter().find(|(known, _)| *known == code).map_or(0, |(_, count)| *count)
+}
+
+pub(super) fn commandstats(report: &mut Report<'_>) {
+    let snapshot = std::mem::take(&mut report.snapshot);
+    for stats in snapshot.latency.commands() {
+        let counts = stats.counts;
+        if counts.calls + counts.rejected + counts.failed == 0 {
+            continue;
+        }
+        let usec = stats.usec();
+        let per_call = if counts.calls == 0 { 0.0 } else { usec as f64 / counts.calls as f64 };
+        report.field(
+            &format!("cmdstat_{}", registry::entry(stats.command).full_name),
+            format_args!(
+                "calls={},usec={usec},usec_per_call={per_call:.2},rejected_calls={},failed_calls={}",
+                counts.calls, counts.rejected, counts.failed
+            ),
+        );
+    }
+    report.snapshot = snapshot;
+}
+
+pub(super) fn errorstats(report: &mut Report<'_>) {
+    let snapshot = std::mem::take(&mut report.snapshot);
+    let mut codes = snapshot.errors.top();
+    codes.sort_unstable();
+    for (code, count) in codes {
+        report.field(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+    report.snapshot = snapshot;
+}
+
+pub(super) fn latencystats(report: &mut Report<'_>) {
+    if !report.instance.settings.latency_tracking() {
+        return;
+    }
+    let percentiles = report.instance.settings.latency_tracking_info_percentiles();
+    let snapshot = std::mem::take(&mut report.snapshot);
+    for stats in snapshot.latency.commands() {
+        let run = stats.stage(Stage::Run);
+        if run.count() == 0 {
+            continue;
+        }
+        let figures: Vec<String> = percentiles
+            .iter()
+            .map(|percentile| {
+                format!("p{percentile}={:.3}", run.percentile(percentile / 100.0) as f64 / 1000.0)
+            })
+            .collect();
+        let name = format!("latency_percentiles_usec_{}", registry::entry(stats.command).full_name);
+        report.field(&name, figures.join(","));
+    }
+    report.snapshot = snapshot;
+}

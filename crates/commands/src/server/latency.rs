@@ -1,0 +1,168 @@
+//! LATENCY: the subcommands that show spikes and the distribution of latencies.
+//!
+//! Not the recording: spikes are kept by `crate::spikes`, distributions by the latency observer.
+//!
+//! Thread safety: bodies run on one worker and read merged copies.
+
+use super::{HELP, SERVER};
+use crate::command::{
+    ADMIN, Argument, ArgumentType, Arity, Command, LOADING, NOSCRIPT, Outcome, REPORTS, Run, STALE,
+};
+use crate::ctx::Ctx;
+use crate::registry;
+use observe::record::latency::{CommandStats, Stage};
+use std::fmt::Write;
+use wire::{Args, Reply};
+
+const SUBCOMMAND: Command = Command {
+    arity: Arity::Exactly(2),
+    flags: ADMIN.and(NOSCRIPT).and(LOADING).and(STALE),
+    since: "2.8.13",
+    ..SERVER
+};
+
+pub(super) const SUBCOMMANDS: &[Command] = &[
+    Command {
+        name: "DOCTOR",
+        summary: "Say in words which events were slow.",
+        run: Run::Body(doctor),
+        ..SUBCOMMAND
+    },
+    HELP_OF_LATENCY,
+    Command {
+        name: "HISTOGRAM",
+        arity: Arity::AtLeast(2),
+        flags: SUBCOMMAND.flags.and(REPORTS),
+        since: "7.0.0",
+        complexity: "O(N) where N is the number of commands shown",
+        summary: "Return how many calls took at most so many microseconds, for the named commands or all.",
+        args: &[Argument::new("command", ArgumentType::Text).optional().multiple()],
+        run: Run::Body(histogram),
+        ..SUBCOMMAND
+    },
+    Command {
+        name: "HISTORY",
+        arity: Arity::Exactly(3),
+        summary: "Return the spikes of one event.",
+        args: &[Argument::new("event", ArgumentType::Text)],
+        run: Run::Body(history),
+        ..SUBCOMMAND
+    },
+    Command {
+        name: "LATEST",
+        summary: "Return the latest spike of every event.",
+        run: Run::Body(latest),
+        ..SUBCOMMAND
+    },
+    Command {
+        name: "RESET",
+        arity: Arity::AtLeast(2),
+        summary: "Forget the spikes of the named events, or all.",
+        args: &[Argument::new("event", ArgumentType::Text).optional().multiple()],
+        run: Run::Body(reset),
+        ..SUBCOMMAND
+    },
+];
+const HELP_OF_LATENCY: Command = Command { since: "2.8.13", ..HELP };
+
+/// Event, time and duration of the latest spike, then the worst, the sum and the number of all (as Valkey 9 answers).
+fn latest(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    let events = ctx.instance.spikes.all();
+    let newest = || events.iter().filter_map(|(name, series)| Some((name, series, series.samples.back()?)));
+    ctx.reply.array(newest().count());
+    for (name, series, &(at_seconds, duration_ms)) in newest() {
+        ctx.reply.array(6);
+        ctx.reply.bulk(name.as_bytes());
+        ctx.reply.integer(at_seconds);
+        ctx.reply.integer(duration_ms as i64);
+        ctx.reply.integer(series.worst_ms as i64);
+        ctx.reply.integer(series.sum_ms as i64);
+        ctx.reply.integer(series.spikes as i64);
+    }
+    Ok(())
+}
+
+fn history(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let events = ctx.instance.spikes.all();
+    let found = events.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(args.at(2)));
+    let samples = || found.iter().flat_map(|(_, series)| &series.samples);
+    ctx.reply.array(samples().count());
+    for &(at_seconds, duration_ms) in samples() {
+        ctx.reply.array(2);
+        ctx.reply.integer(at_seconds);
+        ctx.reply.integer(duration_ms as i64);
+    }
+    Ok(())
+}
+
+fn reset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let events: Vec<&[u8]> = args.from(2).iter().collect();
+    ctx.reply.integer(ctx.instance.spikes.reset(&events) as i64);
+    Ok(())
+}
+
+fn doctor(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    let threshold_ms = ctx.instance.settings.latency_monitor_threshold_ms();
+    let events = ctx.instance.spikes.all();
+    let mut text = String::new();
+    if events.is_empty() && threshold_ms == 0 {
+        text.push_str(
+            "Spikes are not recorded. CONFIG SET latency-monitor-threshold <milliseconds> starts it.\n",
+        );
+    } else if events.is_empty() {
+        let _ = writeln!(text, "Healthy: nothing took {threshold_ms} ms or longer.");
+    }
+    for (name, series) in &events {
+        let mean_ms = series.sum_ms as f64 / series.spikes.max(1) as f64;
+        let _ = writeln!(
+            text,
+            "* {name}: {} spikes, {mean_ms:.0} ms on average, {} ms at worst. SLOWLOG GET and LATENCY HISTOGRAM name \
+             the commands.",
+            series.spikes, series.worst_ms
+        );
+    }
+    ctx.reply.verbatim("txt", &text);
+    Ok(())
+}
+
+fn histogram(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let wanted: Vec<&[u8]> = args.from(2).iter().collect();
+    let snapshot = ctx.snapshot();
+    let shown = snapshot.latency.commands().iter().filter(|stats| {
+        stats.counts.calls > 0 && stats.stage(Stage::Run).count() > 0 && is_wanted(stats, &wanted)
+    });
+    let start = ctx.reply.start_array();
+    let mut pairs = 0;
+    for stats in shown {
+        write_histogram(ctx.reply, stats);
+        pairs += 1;
+    }
+    ctx.reply.finish_map(start, pairs);
+    Ok(())
+}
+
+/// Whether a command is among the named ones, itself or through its container.
+fn is_wanted(stats: &CommandStats, wanted: &[&[u8]]) -> bool {
+    let entry = registry::entry(stats.command);
+    let container = entry.container.map_or("", |container| container.name);
+    wanted.is_empty()
+        || wanted.iter().any(|name| {
+            name.eq_ignore_ascii_case(entry.full_name.as_bytes())
+                || name.eq_ignore_ascii_case(container.as_bytes()) && !name.is_empty()
+        })
+}
+
+/// The buckets of the timings that were taken, which for a FAST command in deep pipelines is a sample; `calls` is exact.
+fn write_histogram(reply: &mut Reply, stats: &CommandStats) {
+    let buckets = stats.stage(Stage::Run).cumulative_log2_usec();
+    reply.bulk(registry::entry(stats.command).full_name.as_bytes());
+    reply.map(2);
+    reply.bulk(b"calls");
+    reply.integer(stats.counts.calls as i64);
+    reply.bulk(b"histogram_usec");
+    reply.map(buckets.len());
+    for (at_most_us, calls) in buckets {
+        reply.integer(at_most_us as i64);
+        reply.integer(calls as i64);
+    }
+}

@@ -1,0 +1,220 @@
+//! MEMORY: the subcommands that tell what memory is used for.
+//!
+//! Not the counting: used memory comes from the allocator's wrapper, the rest from the system and from the allocator
+//! itself. The same figures go into INFO memory, see `server/info/memory.rs`.
+//!
+//! Invariant: MEMORY USAGE takes the same time for every value: an entry knows its size.
+//!
+//! Thread safety: bodies run on one worker; figures of others are relaxed atomics.
+
+use super::info::memory::{MemoryFigures, ratio};
+use super::{HELP, SERVER};
+use crate::command::{Argument, ArgumentType, Arity, Command, KEY, KeySpec, Outcome, READONLY, RO, Run};
+use crate::ctx::Ctx;
+use crate::error::CommandError;
+use wire::{Args, Reply};
+
+/// Below so little used memory MEMORY DOCTOR says nothing about ratios, as they say nothing themselves.
+const DIAGNOSED_BYTES_MIN: u64 = 5 << 20;
+
+const SUBCOMMAND: Command = Command { arity: Arity::Exactly(2), since: "4.0.0", ..SERVER };
+
+pub(super) const SUBCOMMANDS: &[Command] = &[
+    Command {
+        name: "DOCTOR",
+        summary: "Say in words what is wrong with memory.",
+        run: Run::Body(doctor),
+        ..SUBCOMMAND
+    },
+    Command { since: "4.0.0", ..HELP },
+    Command {
+        name: "MALLOC-STATS",
+        complexity: "Depends on how much memory is allocated",
+        summary: "Return the allocator's own report.",
+        run: Run::Body(malloc_stats),
+        ..SUBCOMMAND
+    },
+    Command {
+        name: "PURGE",
+        complexity: "Depends on how much memory is allocated",
+        summary: "Give unused pages back to the system.",
+        run: Run::Body(purge),
+        ..SUBCOMMAND
+    },
+    Command { name: "STATS", summary: "Return figures about memory.", run: Run::Body(stats), ..SUBCOMMAND },
+    Command {
+        name: "USAGE",
+        arity: Arity::AtLeast(3),
+        flags: READONLY,
+        keys: &[KeySpec::one(2, RO)],
+        summary: "Return the bytes a key and its value take, allocator's rounding included.",
+        args: &[KEY, Argument::new("count", ArgumentType::Integer).after("SAMPLES").optional()],
+        run: Run::Body(usage),
+        ..SUBCOMMAND
+    },
+];
+
+fn usage(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let mut at = 3;
+    while let Some(option) = args.get(at) {
+        let value = args.get(at + 1).filter(|_| option.eq_ignore_ascii_case(b"SAMPLES"));
+        // Nothing is sampled: the size is known. The number is checked all the same.
+        let samples = wire::number::parse_i64(value.ok_or(CommandError::SYNTAX)?);
+        if samples.ok_or(CommandError::NOT_AN_INTEGER)? < 0 {
+            return Err(CommandError::SYNTAX);
+        }
+        at += 2;
+    }
+    let usage_bytes = ctx.data.find(args.at(2)).map(|entry| entry.memory_bytes());
+    match usage_bytes {
+        Some(bytes) => ctx.reply.integer(bytes as i64),
+        None => ctx.reply.null(),
+    }
+    Ok(())
+}
+
+fn purge(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    if let Some(allocator) = ctx.instance.allocator.get() {
+        (allocator.purge)();
+    }
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn malloc_stats(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    let report = match ctx.instance.allocator.get() {
+        Some(allocator) => (allocator.report)(),
+        None => "Stats not supported for the current allocator".to_owned(),
+    };
+    ctx.reply.verbatim("txt", &report);
+    Ok(())
+}
+
+fn stats(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    let figures = MemoryFigures::read(ctx);
+    let reply = &mut *ctx.reply;
+    let start = reply.start_array();
+    let mut pairs = 0;
+    let mut integer = |reply: &mut Reply, name: &str, value: i64| {
+        reply.bulk(name.as_bytes());
+        reply.integer(value);
+        pairs += 1;
+    };
+    for (name, value) in [
+        ("peak.allocated", figures.peak),
+        ("total.allocated", figures.used),
+        ("startup.allocated", figures.startup),
+        ("replication.backlog", 0),
+        ("clients.slaves", 0),
+        ("clients.normal", figures.clients),
+        ("cluster.links", 0),
+        ("aof.buffer", 0),
+        ("lua.caches", 0),
+        ("functions.caches", 0),
+        ("overhead.total", figures.overhead()),
+        ("keys.count", figures.keys),
+        ("keys.bytes-per-key", figures.dataset().checked_div(figures.keys).unwrap_or(0)),
+        ("dataset.bytes", figures.dataset()),
+    ] {
+        integer(reply, name, value as i64);
+    }
+    let allocator = figures.allocator;
+    for (name, value) in [
+        ("allocator.allocated", allocator.allocated),
+        ("allocator.active", allocator.active),
+        ("allocator.resident", allocator.resident),
+        ("allocator.muzzy", allocator.muzzy),
+    ] {
+        integer(reply, name, value as i64);
+    }
+    for (name, (of, to)) in [
+        ("allocator-fragmentation.bytes", (allocator.active, allocator.allocated)),
+        ("allocator-rss.bytes", (allocator.resident, allocator.active)),
+        ("rss-overhead.bytes", (figures.rss, allocator.resident)),
+        ("fragmentation.bytes", (figures.rss, figures.used)),
+    ] {
+        integer(reply, name, of as i64 - to as i64);
+    }
+    let net = figures.used.saturating_sub(figures.startup);
+    for (name, value) in [
+        ("dataset.percentage", 100.0 * ratio(figures.dataset(), net)),
+        ("peak.percentage", 100.0 * ratio(figures.used, figures.peak)),
+        ("allocator-fragmentation.ratio", ratio(allocator.active, allocator.allocated)),
+        ("allocator-rss.ratio", ratio(allocator.resident, allocator.active)),
+        ("rss-overhead.ratio", ratio(figures.rss, allocator.resident)),
+        ("fragmentation", ratio(figures.rss, figures.used)),
+    ] {
+        reply.bulk(name.as_bytes());
+        reply.double(value);
+        pairs += 1;
+    }
+    reply.finish_map(start, pairs);
+    Ok(())
+}
+
+/// Names what is out of the ordinary, with the figures it concludes from, or says that nothing is.
+fn doctor(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    let figures = MemoryFigures::read(ctx);
+    ctx.reply.verbatim("txt", &diagnosis(&figures));
+    Ok(())
+}
+
+fn diagnosis(figures: &MemoryFigures) -> String {
+    /// From this ratio on a finding is worth words.
+    const RATIO_MIN: f64 = 1.4;
+    const WASTE_BYTES_MIN: u64 = 10 << 20;
+    if figures.used < DIAGNOSED_BYTES_MIN {
+        return "The server uses so little memory that there is nothing to diagnose.\n".to_owned();
+    }
+    let mut findings = Vec::new();
+    let mut compare = |of: u64, to: u64, name: &str, remedy: &str| {
+        if ratio(of, to) >= RATIO_MIN && of.saturating_sub(to) >= WASTE_BYTES_MIN {
+            findings
+                .push(format!("* {name}: {of} bytes against {to} (ratio {:.2}). {remedy}", ratio(of, to)));
+        }
+    };
+    let allocator = figures.allocator;
+    compare(
+        figures.peak,
+        figures.used,
+        "Peak",
+        "More memory was in use once; resident memory may stay near the peak. MEMORY PURGE gives back what it can.",
+    );
+    compare(
+        allocator.active,
+        allocator.allocated,
+        "Fragmentation inside the allocator",
+        "Values changed their sizes a lot; a restart packs them again.",
+    );
+    compare(
+        allocator.resident,
+        allocator.active,
+        "Pages the allocator keeps",
+        "MEMORY PURGE gives them back to the system.",
+    );
+    compare(
+        figures.clients,
+        figures.dataset(),
+        "Connections' buffers",
+        "They hold more than the data; look at omem and qbuf of CLIENT LIST.",
+    );
+    if findings.is_empty() {
+        return "Memory is healthy: no finding.\n".to_owned();
+    }
+    format!("Findings about memory:\n{}\n", findings.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_doctor_finds_what_is_wrong_and_only_that() {
+        let healthy = MemoryFigures { used: 100 << 20, peak: 100 << 20, ..MemoryFigures::default() };
+        assert_eq!(diagnosis(&healthy), "Memory is healthy: no finding.\n");
+        let after_a_peak = MemoryFigures { peak: 200 << 20, ..healthy };
+        assert!(diagnosis(&after_a_peak).contains("* Peak: 209715200 bytes against 104857600 (ratio 2.00)."));
+        let empty = MemoryFigures { used: 1 << 20, peak: 200 << 20, ..healthy };
+        assert!(diagnosis(&empty).contains("nothing to diagnose"));
+    }
+}

@@ -1,0 +1,75 @@
+//! SLOWLOG: the subcommands that read the log of slow commands.
+//!
+//! Not the log (`crate::slowlog`), nor the decision what is slow, which dispatch takes.
+//!
+//! Thread safety: each takes the log's lock for a moment.
+
+use super::{HELP, SERVER};
+use crate::command::{ADMIN, Argument, ArgumentType, Arity, Command, LOADING, Outcome, Run, STALE};
+use crate::ctx::Ctx;
+use crate::error::CommandError;
+use wire::Args;
+
+/// Entries SLOWLOG GET shows when it is not told how many.
+const COUNT_DEFAULT: usize = 10;
+
+const SUBCOMMAND: Command =
+    Command { arity: Arity::Exactly(2), flags: ADMIN.and(LOADING).and(STALE), since: "2.2.12", ..SERVER };
+
+pub(super) const SUBCOMMANDS: &[Command] = &[
+    Command {
+        name: "GET",
+        arity: Arity::AtLeast(2),
+        complexity: "O(N) where N is the number of entries returned",
+        summary: "Return the newest slow commands (10 if not told how many, all for -1).",
+        args: &[Argument::new("count", ArgumentType::Integer).optional()],
+        run: Run::Body(get),
+        ..SUBCOMMAND
+    },
+    Command { since: "6.2.0", ..HELP },
+    Command { name: "LEN", summary: "Count the entries of the log.", run: Run::Body(len), ..SUBCOMMAND },
+    Command {
+        name: "RESET",
+        complexity: "O(N) where N is the number of entries in the log",
+        summary: "Empty the log.",
+        run: Run::Body(reset),
+        ..SUBCOMMAND
+    },
+];
+
+fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let count = match args.len() {
+        2 => COUNT_DEFAULT,
+        3 => match wire::number::parse_i64(args.at(2)) {
+            Some(-1) => usize::MAX,
+            Some(count) => usize::try_from(count).map_err(|_| CommandError::SLOWLOG_COUNT)?,
+            None => return Err(CommandError::SLOWLOG_COUNT),
+        },
+        _ => return Err(CommandError::wrong_arity("slowlog|get")),
+    };
+    let entries = ctx.instance.slow_log.newest(count);
+    let reply = &mut *ctx.reply;
+    reply.array(entries.len());
+    for entry in &entries {
+        reply.array(6);
+        reply.integer(entry.id as i64);
+        reply.integer(entry.at_seconds);
+        reply.integer(entry.duration_us as i64);
+        reply.array(entry.arguments.len());
+        entry.arguments.iter().for_each(|argument| reply.bulk(argument));
+        reply.bulk(entry.peer.as_bytes());
+        reply.bulk(entry.client_name.as_bytes());
+    }
+    Ok(())
+}
+
+fn len(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    ctx.reply.integer(ctx.instance.slow_log.len() as i64);
+    Ok(())
+}
+
+fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    ctx.instance.slow_log.reset();
+    ctx.reply.ok();
+    Ok(())
+}
