@@ -401,29 +401,34 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Adds one worker's; hold its lock for this call only (some 50 µs).
+    /// Adds one worker's; hold its lock for this call only (some 70 µs).
     pub fn add(&mut self, worker: &Recorder, now_ms: u64) {
-        self.counters.add(&worker.counters);
-        self.errors.merge(&worker.errors);
-        self.latency.add(&worker.latency);
-        self.hotkeys.add(&worker.hotkeys, now_ms);
-        self.prefixes.add(&worker.prefixes);
-        self.sizes.add(&worker.sizes);
-        self.connects.merge(&worker.connects.recent(now_ms));
-        for observer in OBSERVERS {
-            self.memory_bytes[observer as usize] += worker.memory_bytes_of(observer);
-        }
+        self.add_statistics(worker);
+        let connects = worker.connects.recent(now_ms);
         let events = [
             worker.latency.timings(),
             worker.hotkeys.samples(),
             worker.prefixes.resolved(),
             worker.sizes.events(),
-            worker.connects.recent(now_ms).total,
+            connects.total,
         ];
-        for (sum, events) in self.events.iter_mut().zip(events) {
-            *sum += events;
+        for observer in OBSERVERS {
+            self.memory_bytes[observer as usize] += worker.memory_bytes_of(observer);
+            self.events[observer as usize] += events[observer as usize];
         }
+        self.hotkeys.add(&worker.hotkeys, now_ms);
+        self.prefixes.add(&worker.prefixes);
+        self.sizes.add(&worker.sizes);
+        self.connects.merge(&connects);
         self.workers += 1;
+    }
+
+    /// Adds only what INFO and LATENCY HISTOGRAM ask for every second: counters, errors, latencies (some 20 µs).
+    /// The other fields stay empty.
+    pub fn add_statistics(&mut self, worker: &Recorder) {
+        self.counters.add(&worker.counters);
+        self.errors.merge(&worker.errors);
+        self.latency.add(&worker.latency);
     }
 
     /// Adds the shared tree; after all workers, so that every id they counted is known.
