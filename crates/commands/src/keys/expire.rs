@@ -171,7 +171,7 @@ fn left_ms(ctx: &Ctx<'_>, expiry_ms: i64) -> i64 {
 
 /// Rounded to the nearest second, as Redis does.
 fn seconds(milliseconds: i64) -> i64 {
-    milliseconds.saturating_add(500) / 1000
+    milliseconds / 1000 + i64::from(milliseconds % 1000 >= 500)
 }
 
 fn tell(ctx: &mut Ctx<'_>, args: Args<'_>, of: impl FnOnce(&Ctx<'_>, i64) -> i64) -> Outcome {
