@@ -14,6 +14,7 @@
 //! hexadecimal text is read; 5119 bytes are the longest text.
 //!
 //! Thread safety: plain data.
+#![deny(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod big_integer;
 
@@ -130,12 +131,11 @@ impl Extended {
     }
 
     fn write_whole(self, into: &mut Vec<u8>) {
-        const GROUP: u32 = 1_000_000_000;
         let mut integer = BigInteger::from_u64(self.significand);
         integer.shift_left(self.exponent.unsigned_abs());
         let mut groups = Vec::new();
         while !integer.is_zero() {
-            groups.push(integer.divide(GROUP));
+            groups.push(integer.divide_by_billion());
         }
         let first = groups.pop().unwrap_or(0);
         into.extend_from_slice(first.to_string().as_bytes());
@@ -303,6 +303,7 @@ fn scale_long(digits: &[u8], exponent: i64) -> Extended {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

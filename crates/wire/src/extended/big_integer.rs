@@ -9,17 +9,20 @@
 
 use std::cmp::Ordering;
 
-const LIMB_BITS: u64 = 32;
+const LIMB_BITS: u64 = 64;
+
+/// The largest power of five that a limb holds.
+const FIVES_OF_LIMB: u64 = 27;
 
 /// Limbs, least significant first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BigInteger {
-    limbs: Vec<u32>,
+    limbs: Vec<u64>,
 }
 
 impl BigInteger {
     pub(super) fn from_u64(value: u64) -> Self {
-        let mut integer = Self { limbs: vec![value as u32, (value >> LIMB_BITS) as u32] };
+        let mut integer = Self { limbs: vec![value] };
         integer.trim();
         integer
     }
@@ -27,11 +30,11 @@ impl BigInteger {
     /// The decimal digits of `digits`; other bytes are skipped.
     pub(super) fn from_decimal(digits: &[u8]) -> Self {
         let mut integer = Self::from_u64(0);
-        let digits: Vec<u32> =
-            digits.iter().filter(|d| d.is_ascii_digit()).map(|d| u32::from(d - b'0')).collect();
-        for group in digits.chunks(9) {
+        let digits: Vec<u64> =
+            digits.iter().filter(|d| d.is_ascii_digit()).map(|d| u64::from(d - b'0')).collect();
+        for group in digits.chunks(19) {
             let value = group.iter().fold(0, |value, digit| value * 10 + digit);
-            integer.multiply_add(10_u32.pow(group.len() as u32), value);
+            integer.multiply_add(10_u64.pow(group.len() as u32), value);
         }
         integer
     }
@@ -47,20 +50,20 @@ impl BigInteger {
             .map_or(0, |top| self.limbs.len() as u64 * LIMB_BITS - u64::from(top.leading_zeros()))
     }
 
-    pub(super) fn multiply_add(&mut self, factor: u32, addend: u32) {
-        let mut carry = u64::from(addend);
+    pub(super) fn multiply_add(&mut self, factor: u64, addend: u64) {
+        let mut carry = addend;
         for limb in &mut self.limbs {
-            let product = u64::from(*limb) * u64::from(factor) + carry;
-            *limb = product as u32;
-            carry = product >> LIMB_BITS;
+            let product = u128::from(*limb) * u128::from(factor) + u128::from(carry);
+            *limb = product as u64;
+            carry = (product >> LIMB_BITS) as u64;
         }
-        self.limbs.push(carry as u32);
+        self.limbs.push(carry);
         self.trim();
     }
 
     pub(super) fn multiply_power_of_five(&mut self, power: u64) {
-        (0..power / 13).for_each(|_| self.multiply_add(5_u32.pow(13), 0));
-        self.multiply_add(5_u32.pow((power % 13) as u32), 0);
+        (0..power / FIVES_OF_LIMB).for_each(|_| self.multiply_add(5_u64.pow(FIVES_OF_LIMB as u32), 0));
+        self.multiply_add(5_u64.pow((power % FIVES_OF_LIMB) as u32), 0);
     }
 
     pub(super) fn shift_left(&mut self, bits: u64) {
@@ -83,13 +86,16 @@ impl BigInteger {
         self.trim();
     }
 
-    /// Divides by `divisor` and returns the remainder.
-    pub(super) fn divide(&mut self, divisor: u32) -> u32 {
+    /// Divides by 10^9 and returns the remainder. A constant and half a limb at a time, so that the compiler
+    /// can multiply instead of divide.
+    pub(super) fn divide_by_billion(&mut self) -> u32 {
+        const BILLION: u64 = 1_000_000_000;
         let mut remainder = 0;
         for limb in self.limbs.iter_mut().rev() {
-            let value = remainder << LIMB_BITS | u64::from(*limb);
-            *limb = (value / u64::from(divisor)) as u32;
-            remainder = value % u64::from(divisor);
+            let high = remainder << 32 | *limb >> 32;
+            let low = (high % BILLION) << 32 | *limb & 0xffff_ffff;
+            *limb = ((high / BILLION) << 32) | (low / BILLION);
+            remainder = low % BILLION;
         }
         self.trim();
         remainder as u32
@@ -98,7 +104,7 @@ impl BigInteger {
     /// The highest 128 bits (all, when there are fewer), how many bits are below them, and whether any of
     /// those is set.
     pub(super) fn top(&self) -> (u128, u64, bool) {
-        let below = self.limbs.len().saturating_sub(4);
+        let below = self.limbs.len().saturating_sub(2);
         let (low, high) = self.limbs.split_at(below);
         let top = high.iter().rev().fold(0, |value, limb| value << LIMB_BITS | u128::from(*limb));
         (top, below as u64 * LIMB_BITS, low.iter().any(|limb| *limb != 0))
@@ -112,9 +118,9 @@ impl BigInteger {
 }
 
 /// `limb - subtrahend - borrow`, and whether it wrapped.
-fn subtract_limb(limb: u32, subtrahend: u32, borrow: bool) -> (u32, bool) {
+fn subtract_limb(limb: u64, subtrahend: u64, borrow: bool) -> (u64, bool) {
     let (difference, first) = limb.overflowing_sub(subtrahend);
-    let (difference, second) = difference.overflowing_sub(u32::from(borrow));
+    let (difference, second) = difference.overflowing_sub(u64::from(borrow));
     (difference, first || second)
 }
 
