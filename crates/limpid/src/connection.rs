@@ -1,0 +1,441 @@
+//! A connection: a client's socket, what was received and not yet executed, what was answered and not yet sent.
+//!
+//! Not the meaning of commands: requests go to the `Executor`, replies come back in the worker's one output buffer.
+//!
+//! A half request waits in `inbox`; everything else is parsed in place in the worker's read buffer. Replies are sent at
+//! once with one system call; what the socket does not take waits in `outbox`.
+//!
+//! Invariants: (1) replies leave in the order of their requests; (2) `inbox` is at most `client-query-buffer-limit`,
+//! `outbox` at most the client's output limit, or `OUTBOX_PAUSE_BYTES` before reading pauses; (3) while a request is
+//! parked nothing behind it is executed.
+//!
+//! Thread safety: owned by one worker; `Send`, so it may move to another between batches.
+
+use crate::listen::Peer;
+use commands::clients::Client;
+use commands::config::ClientClass;
+use commands::dispatch::BATCH_MAX;
+use commands::{End, Executor, Parked, Session};
+use observe::os::clock::Ticks;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
+use smallvec::SmallVec;
+use std::io::IoSlice;
+use std::os::fd::AsFd;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+use wire::{Args, Limits, OwnedArgs, Parsed, Protocol, ProtocolError, Reply, RequestParser, Span};
+
+/// Unsent bytes above which no more requests are read, for clients without an output limit: a client that never
+/// reads its replies stops being served instead of filling the memory.
+const OUTBOX_PAUSE_BYTES: usize = 256 << 20;
+/// An idle inbox keeps at most this much.
+const INBOX_KEPT_BYTES: usize = 16 << 10;
+
+/// What is to happen with a connection after its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing to do until its socket is ready.
+    Wait,
+    /// It has more to do, after others had their turn.
+    Again,
+    /// Its command was parked; try again soon, but there may be nothing to do at once.
+    Retry,
+    Close(Why),
+}
+
+/// Why a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The client closed it or vanished.
+    Gone,
+    /// QUIT, a protocol error, CLIENT KILL: replies were sent as far as the socket takes them.
+    Finished,
+    QueryLimit,
+    OutputLimit,
+    Idle,
+}
+
+/// What a worker lends to the connection whose turn it is.
+pub struct Lent<'a> {
+    pub executor: &'a mut Executor,
+    /// Read buffer, 64 KiB.
+    pub buffer: &'a mut [u8],
+    /// Output buffer, empty.
+    pub reply: &'a mut Reply,
+    pub spans: &'a mut Vec<Span>,
+    /// When the worker learned that there is something to read.
+    pub arrived: Ticks,
+    pub now_ms: i64,
+}
+
+struct Held {
+    args: OwnedArgs,
+    parked: Parked,
+}
+
+/// See the module's text.
+pub struct Connection {
+    pub peer: Peer,
+    pub session: Session,
+    parser: RequestParser,
+    inbox: Vec<u8>,
+    /// Bytes of the inbox that were executed.
+    inbox_head: usize,
+    outbox: Reply,
+    held: Option<Box<Held>>,
+    /// The socket may have more to read.
+    readable: bool,
+    over_soft_limit_since: Option<Instant>,
+    /// No more requests are read; closed when the outbox is empty.
+    finishing: bool,
+}
+
+impl Connection {
+    pub fn new(peer: Peer, session: Session) -> Connection {
+        Connection {
+            peer,
+            session,
+            parser: RequestParser::new(),
+            inbox: Vec::new(),
+            inbox_head: 0,
+            outbox: Reply::new(),
+            held: None,
+            readable: false,
+            over_soft_limit_since: None,
+            finishing: false,
+        }
+    }
+
+    /// The socket has something to read, or was closed by the client.
+    pub fn set_readable(&mut self) {
+        self.readable = true;
+    }
+
+    pub fn has_unsent(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    /// One turn: sends what waits, executes at most [`BATCH_MAX`] requests or one read of them, sends the replies.
+    pub fn turn(&mut self, lent: &mut Lent<'_>) -> Next {
+        if self.session.client.killed.load(Relaxed) {
+            return Next::Close(Why::Finished);
+        }
+        if !self.outbox.is_empty()
+            && let Err(why) = self.send_outbox()
+        {
+            return Next::Close(why);
+        }
+        if self.finishing {
+            return if self.outbox.is_empty() { Next::Close(Why::Finished) } else { Next::Wait };
+        }
+        if self.outbox.len() > OUTBOX_PAUSE_BYTES {
+            return Next::Wait;
+        }
+        let next = self.execute(lent);
+        self.settle_figures(lent);
+        match self.send_replies(lent) {
+            Err(why) => Next::Close(why),
+            Ok(()) if self.session.closing => {
+                self.finishing = true;
+                if self.outbox.is_empty() { Next::Close(Why::Finished) } else { Next::Wait }
+            }
+            Ok(()) => next,
+        }
+    }
+
+    fn execute(&mut self, lent: &mut Lent<'_>) -> Next {
+        if self.held.is_some() {
+            let next = self.resume(lent);
+            if next != Next::Wait {
+                return next;
+            }
+        }
+        if self.inbox_head < self.inbox.len() && self.parser.is_idle() {
+            // Requests left from the last turn; nothing is read before they are done.
+            let inbox = std::mem::take(&mut self.inbox);
+            let (head, next) = self.execute_bytes(&inbox, self.inbox_head, lent);
+            self.inbox = inbox;
+            self.inbox_head = head;
+            self.trim_inbox();
+            if next != Next::Wait || !self.readable {
+                return next;
+            }
+        }
+        if !self.readable {
+            return Next::Wait;
+        }
+        self.read(lent)
+    }
+
+    /// Tries the held request again.
+    fn resume(&mut self, lent: &mut Lent<'_>) -> Next {
+        let Some(mut held) = self.held.take() else { return Next::Wait };
+        let requests = [held.args.as_args()];
+        let reply = &mut *lent.reply;
+        match lent.executor.run(&requests, &mut self.session, reply, lent.arrived, &mut held.parked) {
+            End::Done if self.readable || self.inbox_head < self.inbox.len() => Next::Again,
+            End::Done => Next::Wait,
+            End::Parked { .. } => {
+                self.held = Some(held);
+                Next::Retry
+            }
+        }
+    }
+
+    fn read(&mut self, lent: &mut Lent<'_>) -> Next {
+        let received = match recv(self.peer.as_fd(), &mut *lent.buffer, RecvFlags::empty()) {
+            Ok((0, _)) => return Next::Close(Why::Gone),
+            Ok((received, _)) => received,
+            Err(Errno::AGAIN) => {
+                self.readable = false;
+                return Next::Wait;
+            }
+            Err(Errno::INTR) => return Next::Again,
+            Err(_) => return Next::Close(Why::Gone),
+        };
+        // A read that did not fill the buffer emptied the socket; what comes later raises a new event (epoll(7)).
+        self.readable = received == lent.buffer.len();
+        Client::add(&self.session.client.bytes_in, received as u64);
+        let buffer = std::mem::take(&mut lent.buffer);
+        let next = self.execute_received(&buffer[..received], lent);
+        lent.buffer = buffer;
+        if next == Next::Wait && self.readable { Next::Again } else { next }
+    }
+
+    fn execute_received(&mut self, received: &[u8], lent: &mut Lent<'_>) -> Next {
+        if self.inbox.is_empty() {
+            let (head, next) = self.execute_bytes(received, 0, lent);
+            if head < received.len() && !matches!(next, Next::Close(_)) {
+                self.inbox.extend_from_slice(&received[head..]);
+                self.inbox_head = 0;
+                if !self.parser.is_idle() {
+                    self.inbox.reserve(self.parser.bytes_missing());
+                }
+            }
+            return self.check_query_limit(lent, next);
+        }
+        self.inbox.extend_from_slice(received);
+        let inbox = std::mem::take(&mut self.inbox);
+        let (head, next) = self.execute_bytes(&inbox, self.inbox_head, lent);
+        self.inbox = inbox;
+        self.inbox_head = head;
+        self.trim_inbox();
+        self.check_query_limit(lent, next)
+    }
+
+    fn check_query_limit(&self, lent: &Lent<'_>, next: Next) -> Next {
+        let limit = lent.executor.instance.settings.client_query_buffer_limit_bytes() as usize;
+        let waiting = self.inbox.len() - self.inbox_head + self.parser.memory_bytes();
+        if waiting > limit { Next::Close(Why::QueryLimit) } else { next }
+    }
+
+    /// Drops what was executed from the inbox's front, without moving bytes more often than they are worth.
+    fn trim_inbox(&mut self) {
+        if self.inbox_head == self.inbox.len() {
+            self.inbox.clear();
+            self.inbox.shrink_to(INBOX_KEPT_BYTES);
+            self.inbox_head = 0;
+        } else if self.inbox_head > self.inbox.len() / 2 {
+            self.inbox.drain(..self.inbox_head);
+            self.inbox_head = 0;
+        }
+    }
+
+    /// Parses and executes requests of `bytes[head..]`, one batch of them. Returns where the next one starts.
+    fn execute_bytes(&mut self, bytes: &[u8], head: usize, lent: &mut Lent<'_>) -> (usize, Next) {
+        let authenticated = self.session.authenticated;
+        let bulk_bytes_max = lent.executor.instance.settings.proto_max_bulk_len_bytes() as usize;
+        let limits = Limits { bulk_bytes_max, authenticated };
+        // Before AUTH each request may change what the next one may be.
+        let most = if authenticated { BATCH_MAX } else { 1 };
+        let mut spans = std::mem::take(lent.spans);
+        spans.clear();
+        // Per request: where its spans end and where it ends in `bytes`.
+        let mut ends: SmallVec<[(usize, usize); BATCH_MAX]> = SmallVec::new();
+        let mut position = head;
+        let mut rewritten = None;
+        let mut failure = None;
+        while ends.len() < most {
+            match self.parser.parse(bytes, &mut position, &mut spans, &limits) {
+                Ok(Parsed::Request) => ends.push((spans.len(), position)),
+                Ok(Parsed::Rewritten(owned)) => {
+                    rewritten = Some(owned);
+                    break;
+                }
+                Ok(Parsed::Incomplete) => break,
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+        }
+        let full = ends.len() == most;
+        let next = self.execute_spans(bytes, &spans, &ends, &mut position, lent);
+        *lent.spans = spans;
+        if next != Next::Wait {
+            return (position, next);
+        }
+        if let Some(owned) = rewritten {
+            return (position, self.execute_owned(*owned, lent));
+        }
+        if let Some(error) = failure {
+            self.fail(error, lent);
+            return (bytes.len(), Next::Wait);
+        }
+        (position, if full && position < bytes.len() { Next::Again } else { Next::Wait })
+    }
+
+    fn execute_spans(
+        &mut self, bytes: &[u8], spans: &[Span], ends: &[(usize, usize)], position: &mut usize, lent: &mut Lent<'_>,
+    ) -> Next {
+        if ends.is_empty() {
+            return Next::Wait;
+        }
+        let mut start = 0;
+        let requests: SmallVec<[Args<'_>; BATCH_MAX]> = ends
+            .iter()
+            .map(|&(end, _)| {
+                let args = Args::new(bytes, &spans[start..end]);
+                start = end;
+                args
+            })
+            .collect();
+        let mut parked = Parked::default();
+        lent.reply.set_protocol(self.protocol());
+        let end = lent.executor.run(&requests, &mut self.session, lent.reply, lent.arrived, &mut parked);
+        let executed = if let End::Parked { at } = end { at } else { requests.len() };
+        let client = &self.session.client;
+        Client::add(&client.commands, executed as u64);
+        Client::add(&client.batches, 1);
+        if let End::Parked { at } = end {
+            // What was parsed behind the parked request is parsed again when it is done.
+            *position = ends[at].1;
+            self.parser.reset();
+            self.held = Some(Box::new(Held { args: requests[at].to_owned(), parked }));
+            return Next::Retry;
+        }
+        Next::Wait
+    }
+
+    /// Executes an inline request whose arguments had to be unescaped.
+    fn execute_owned(&mut self, args: OwnedArgs, lent: &mut Lent<'_>) -> Next {
+        lent.reply.set_protocol(self.protocol());
+        self.held = Some(Box::new(Held { args, parked: Parked::default() }));
+        Client::add(&self.session.client.commands, 1);
+        match self.resume(lent) {
+            Next::Wait => Next::Again,
+            next => next,
+        }
+    }
+
+    /// Answers a protocol error; the connection is closed behind it.
+    fn fail(&mut self, error: ProtocolError, lent: &mut Lent<'_>) {
+        lent.reply.set_protocol(self.protocol());
+        error.write(lent.reply);
+        Client::add(&self.session.client.errors, 1);
+        self.session.closing = true;
+        tracing::debug!("Closing client {}: {error}", self.session.client.origin.peer());
+    }
+
+    fn protocol(&self) -> Protocol {
+        if self.session.client.protocol.load(Relaxed) == 3 { Protocol::Resp3 } else { Protocol::Resp2 }
+    }
+
+    fn settle_figures(&mut self, lent: &Lent<'_>) {
+        let client = &self.session.client;
+        client.last_active_ms.store(lent.now_ms, Relaxed);
+        client.database.store(self.session.database as u16, Relaxed);
+        client.query_buffer_bytes.store((self.inbox.len() - self.inbox_head) as u64, Relaxed);
+    }
+
+    /// Sends the replies of this turn, behind what waits already.
+    fn send_replies(&mut self, lent: &mut Lent<'_>) -> Result<(), Why> {
+        if lent.reply.is_empty() {
+            return self.check_output_limit(lent);
+        }
+        Client::add(&self.session.client.bytes_out, lent.reply.len() as u64);
+        if !self.outbox.is_empty() {
+            lent.reply.append_to(&mut self.outbox);
+            lent.reply.clear();
+            return self.check_output_limit(lent);
+        }
+        let sent = send_some(&self.peer, lent.reply)?;
+        if sent == lent.reply.len() {
+            lent.reply.clear();
+            return Ok(());
+        }
+        lent.reply.consume(sent);
+        std::mem::swap(&mut self.outbox, lent.reply);
+        Client::add(&self.session.client.output_blocked, 1);
+        self.check_output_limit(lent)
+    }
+
+    /// Sends as much as the socket takes of what waits.
+    fn send_outbox(&mut self) -> Result<(), Why> {
+        while !self.outbox.is_empty() {
+            let sent = send_some(&self.peer, &self.outbox)?;
+            if sent == 0 {
+                break;
+            }
+            self.outbox.consume(sent);
+        }
+        if self.outbox.is_empty() {
+            self.outbox = Reply::new();
+            self.over_soft_limit_since = None;
+            self.session.client.output_bytes.store(0, Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Whether the client may stay with what it has not read.
+    fn check_output_limit(&mut self, lent: &Lent<'_>) -> Result<(), Why> {
+        let waiting = self.outbox.len() as u64;
+        let client = &self.session.client;
+        client.output_bytes.store(waiting, Relaxed);
+        if waiting == 0 {
+            return Ok(());
+        }
+        client.output_bytes_peak.fetch_max(waiting, Relaxed);
+        let limit = lent.executor.instance.settings.client_output_buffer_limit(ClientClass::Normal);
+        if limit.hard_bytes > 0 && waiting > limit.hard_bytes {
+            return Err(Why::OutputLimit);
+        }
+        if limit.soft_bytes > 0 && waiting > limit.soft_bytes {
+            let since = *self.over_soft_limit_since.get_or_insert_with(Instant::now);
+            if since.elapsed().as_secs() >= limit.soft_seconds {
+                return Err(Why::OutputLimit);
+            }
+        } else {
+            self.over_soft_limit_since = None;
+        }
+        Ok(())
+    }
+
+    /// Once a second: idle for too long, or above its soft output limit for too long?
+    pub fn check_time(&mut self, lent: &Lent<'_>) -> Option<Why> {
+        let timeout_ms = i64::from(lent.executor.instance.settings.timeout_seconds()) * 1000;
+        let idle_ms = lent.now_ms - self.session.client.last_active_ms.load(Relaxed);
+        if timeout_ms > 0 && idle_ms > timeout_ms && self.held.is_none() {
+            return Some(Why::Idle);
+        }
+        self.check_output_limit(lent).err()
+    }
+}
+
+/// Sends as much of a reply as the socket takes with one system call. 0: it takes nothing now.
+fn send_some(peer: &Peer, reply: &Reply) -> Result<usize, Why> {
+    let sent = match reply.as_bytes() {
+        Some(bytes) => send(peer.as_fd(), bytes, SendFlags::NOSIGNAL),
+        None => {
+            let mut slices: Vec<IoSlice<'_>> = Vec::new();
+            reply.slices(0, &mut slices);
+            sendmsg(peer.as_fd(), &slices, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
+        }
+    };
+    match sent {
+        Ok(sent) => Ok(sent),
+        Err(Errno::AGAIN | Errno::INTR) => Ok(0),
+        Err(_) => Err(Why::Gone),
+    }
+}

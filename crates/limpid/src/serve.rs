@@ -1,0 +1,225 @@
+//! Starting and stopping a server: sockets, workers, signals.
+//!
+//! Not the serving itself, see `worker`. The demo starts a server in its own process through the same `start`.
+//!
+//! Thread safety: `Running` is the main thread's; workers are threads of their own.
+
+use crate::worker::{Mailbox, Worker, mailbox};
+use crate::{config, demo, listen, logging, supervise};
+use commands::config::{Notice, Settings, Severity};
+use commands::{Executor, Instance};
+use observe::os::clock;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::ffi::OsString;
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// Descriptors the server needs beside its clients': sockets, logs, epoll, spare. As Redis reserves.
+const DESCRIPTORS_RESERVED: u64 = 32;
+
+/// A server that accepts clients.
+pub struct Running {
+    pub instance: Arc<Instance>,
+    /// The TCP port, 0 without one.
+    pub port: u16,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Waits until every worker has stopped.
+    pub fn wait(self) {
+        for worker in self.workers {
+            let _ = worker.join();
+        }
+    }
+
+    /// Stops the server and waits for it.
+    pub fn stop(self) {
+        self.instance.stop();
+        self.wait();
+    }
+}
+
+/// Opens the sockets and starts the workers.
+///
+/// # Errors
+/// A socket cannot be opened, or a thread cannot be started.
+pub fn start(settings: Arc<Settings>, config_file: Option<String>) -> io::Result<Running> {
+    raise_descriptor_limit(&settings);
+    let (listeners, port) = listen::open(&settings)?;
+    let workers = settings.io_threads().unwrap_or_else(cores);
+    let mut random = [0; 28];
+    fill_random(&mut random)?;
+    let run_id = random[..20].iter().map(|byte| format!("{byte:02x}")).collect();
+    let seed = u64::from_le_bytes(random[20..].try_into().expect("eight bytes"));
+    let (instance, places) = Instance::new(settings, workers, seed, run_id, config_file);
+    let instance = Arc::new(instance);
+    act_on_changes(&instance);
+    let mut polls = Vec::new();
+    let mut mailboxes = Vec::new();
+    for _ in 0..workers {
+        let (poll, mailbox) = mailbox()?;
+        polls.push(poll);
+        mailboxes.push(mailbox);
+    }
+    let mailboxes = Arc::new(mailboxes);
+    instance.set_wakers((0..workers).map(|worker| waker(&mailboxes, worker)).collect());
+    let mut listeners = Some(listeners);
+    let mut threads = Vec::new();
+    for (index, (poll, place)) in polls.into_iter().zip(places).enumerate() {
+        let executor = Executor::new(Arc::clone(&instance), index, place, seed.wrapping_add(index as u64 + 1));
+        let accepting = listeners.take().unwrap_or_default();
+        let worker = Worker::new(index, poll, executor, Arc::clone(&mailboxes), accepting)?;
+        let name = format!("worker-{index}");
+        threads.push(std::thread::Builder::new().name(name).spawn(move || worker.run())?);
+    }
+    Ok(Running { instance, port, workers: threads })
+}
+
+/// Starts a server inside another subcommand's process, from redis.conf style arguments.
+///
+/// # Errors
+/// The text to tell the user.
+pub fn start_beside(arguments: Vec<OsString>) -> Result<demo::RunningServer, String> {
+    let configuration = config::from_command_line(&arguments).map_err(|error| error.to_string())?;
+    logging::start(&configuration.settings).map_err(|error| format!("cannot open the log: {error}"))?;
+    let running = start(configuration.settings, None).map_err(|error| error.to_string())?;
+    stop_on_signals(&running.instance).map_err(|error| format!("cannot handle signals: {error}"))?;
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], running.port));
+    let wait = move || {
+        running.wait();
+        ExitCode::SUCCESS
+    };
+    Ok(demo::RunningServer { address, wait: Box::new(wait) })
+}
+
+fn waker(mailboxes: &Arc<Vec<Mailbox>>, worker: usize) -> Box<dyn Fn() + Send + Sync> {
+    let mailboxes = Arc::clone(mailboxes);
+    Box::new(move || {
+        let _ = mailboxes[worker].waker.wake();
+    })
+}
+
+/// What CONFIG SET changes beyond the settings themselves.
+fn act_on_changes(instance: &Arc<Instance>) {
+    instance.settings.on_change(|settings, directive| match directive.name {
+        "loglevel" => logging::apply_level(settings),
+        "maxclients" => raise_descriptor_limit(settings),
+        _ => {}
+    });
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn fill_random(bytes: &mut [u8]) -> io::Result<()> {
+    rustix::rand::getrandom(bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(())
+}
+
+/// Raises the limit of open files to what `maxclients` needs, or lowers `maxclients` to what there is, as Redis does.
+fn raise_descriptor_limit(settings: &Settings) {
+    let wanted = u64::from(settings.maxclients()) + DESCRIPTORS_RESERVED;
+    let limit = getrlimit(Resource::Nofile);
+    let current = limit.current.unwrap_or(u64::MAX);
+    if current >= wanted {
+        return;
+    }
+    let maximum = limit.maximum.map(|maximum| maximum.max(wanted));
+    if setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).is_ok() {
+        return;
+    }
+    let reachable = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), maximum: limit.maximum });
+    if reachable < wanted {
+        let clients = reachable.saturating_sub(DESCRIPTORS_RESERVED).max(1);
+        let _ = settings.set(&[(b"maxclients", clients.to_string().as_bytes())], true);
+        tracing::warn!(
+            "You requested maxclients of {} requiring at least {wanted} file descriptors, but the limit of open \
+             files is {reachable}: maxclients is {clients} now. Raise it with 'ulimit -n'.",
+            wanted - DESCRIPTORS_RESERVED
+        );
+    }
+}
+
+/// `limpid serve`: until a signal or SHUTDOWN.
+pub fn run(arguments: &[OsString]) -> ExitCode {
+    let configuration = match config::from_command_line(arguments) {
+        Ok(configuration) => configuration,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let settings = configuration.settings;
+    match supervise::go_to_background(&settings, arguments) {
+        Ok(Some(code)) => return code,
+        Ok(None) => {}
+        Err(error) => {
+            eprintln!("limpid: cannot go to the background: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    if let Err(error) = logging::start(&settings) {
+        eprintln!("limpid: cannot open the log file: {error}");
+        return ExitCode::FAILURE;
+    }
+    logging::abort_on_panic();
+    configuration.notices.iter().for_each(log);
+    let supervision = supervise::Supervision::start(&settings);
+    let file = configuration.file.map(|file| file.display().to_string());
+    let running = match start(Arc::clone(&settings), file) {
+        Ok(running) => running,
+        Err(error) => {
+            tracing::error!("{error}");
+            eprintln!("limpid: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    tracing::info!(
+        "Limpid {} serves on port {} with {} workers, clock {}",
+        env!("CARGO_PKG_VERSION"),
+        running.port,
+        running.instance.workers,
+        clock::source_name()
+    );
+    if let Err(error) = stop_on_signals(&running.instance) {
+        tracing::error!("Cannot handle signals: {error}");
+    }
+    tracing::info!("Ready to accept connections");
+    supervision.ready();
+    running.wait();
+    supervision.stopping();
+    tracing::info!("Limpid is now ready to exit, bye bye...");
+    ExitCode::SUCCESS
+}
+
+fn log(notice: &Notice) {
+    match notice.severity {
+        Severity::Warning => tracing::warn!("{}", notice.text),
+        _ => tracing::info!("{}", notice.text),
+    }
+}
+
+fn stop_on_signals(instance: &Arc<Instance>) -> io::Result<()> {
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let instance = Arc::clone(instance);
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            match signal {
+                SIGHUP => tracing::debug!("SIGHUP is ignored"),
+                _ if instance.stopping.load(std::sync::atomic::Ordering::Relaxed) => std::process::exit(1),
+                _ => {
+                    let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
+                    tracing::info!("Received {name} scheduling shutdown...");
+                    instance.stop();
+                }
+            }
+        }
+    })?;
+    Ok(())
+}
