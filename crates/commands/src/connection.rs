@@ -258,3 +258,138 @@ fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     ctx.reply.simple("RESET");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+    use crate::testing::Bench;
+
+    fn bench(settings: &[(&str, &str)]) -> Bench {
+        let chosen = Settings::new();
+        for (name, value) in settings {
+            chosen.set(&[(name.as_bytes(), value.as_bytes())], true).expect("setting");
+        }
+        Bench::with(chosen, 1)
+    }
+
+    /// Runs lines one after the other and compares each reply.
+    fn check(bench: &mut Bench, table: &[(&str, &str)]) {
+        for (line, expected) in table {
+            let reply = String::from_utf8_lossy(&bench.run(line.as_bytes())).into_owned();
+            assert_eq!(reply, *expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_simple_ones() {
+        check(
+            &mut bench(&[]),
+            &[
+                ("PING", "+PONG\r\n"),
+                ("ping hello", "$5\r\nhello\r\n"),
+                ("PING a b", "-ERR wrong number of arguments for 'ping' command\r\n"),
+                ("ECHO x", "$1\r\nx\r\n"),
+                ("SELECT 15", "+OK\r\n"),
+                ("SELECT 16", "-ERR DB index is out of range\r\n"),
+                ("SELECT -1", "-ERR DB index is out of range\r\n"),
+                ("SELECT x", "-ERR value is not an integer or out of range\r\n"),
+                (
+                    "AUTH x",
+                    "-ERR AUTH <password> called without any password configured for the default user. \
+                            Are you sure your configuration is correct?\r\n",
+                ),
+                ("AUTH default x", "+OK\r\n"),
+                ("AUTH bob x", "-WRONGPASS invalid username-password pair or user is disabled.\r\n"),
+                ("AUTH a b c", "-ERR syntax error\r\n"),
+                ("QUIT", "+OK\r\n"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_password_is_asked_for() {
+        let wrong = "-WRONGPASS invalid username-password pair or user is disabled.\r\n";
+        let mut bench = bench(&[("requirepass", "secret")]);
+        check(
+            &mut bench,
+            &[
+                ("PING", "-NOAUTH Authentication required.\r\n"),
+                ("AUTH wrong", wrong),
+                ("AUTH default wrong", wrong),
+                ("AUTH bob secret", wrong),
+                ("AUTH secret", "+OK\r\n"),
+                ("PING", "+PONG\r\n"),
+                ("RESET", "+RESET\r\n"),
+                ("PING", "-NOAUTH Authentication required.\r\n"),
+                ("HELLO 3 FOO", "-ERR Syntax error in HELLO option 'FOO'\r\n"),
+                ("HELLO 3 AUTH default no", wrong),
+                ("AUTH default secret", "+OK\r\n"),
+            ],
+        );
+        let refused = bench.run(b"RESET\r\nHELLO 3");
+        assert!(
+            refused.starts_with(
+                b"+RESET\r\n-NOAUTH HELLO must be called with the client already authenticated,"
+            )
+        );
+        assert!(bench.run(b"HELLO 3 AUTH default secret").starts_with(b"%7\r\n"));
+        assert_eq!(bench.run(b"PING"), b"+PONG\r\n");
+    }
+
+    #[test]
+    fn hello_introduces_both_sides() {
+        let mut bench = bench(&[]);
+        let id = bench.session.client.id;
+        let answer = |start: &str, protocol: u8| {
+            format!(
+                "{start}$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.4.0\r\n$5\r\nproto\r\n:{protocol}\r\n\
+                 $2\r\nid\r\n:{id}\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n\
+                 $7\r\nmodules\r\n*0\r\n"
+            )
+        };
+        check(
+            &mut bench,
+            &[
+                ("HELLO", &answer("*14\r\n", 2)),
+                ("HELLO 4", "-NOPROTO unsupported protocol version\r\n"),
+                ("HELLO x", "-ERR Protocol version is not an integer or out of range\r\n"),
+                ("HELLO 3 AUTH default", "-ERR Syntax error in HELLO option 'AUTH'\r\n"),
+                ("HELLO 3 SETNAME", "-ERR Syntax error in HELLO option 'SETNAME'\r\n"),
+                (
+                    "HELLO 3 SETNAME 'a b'",
+                    "-ERR Client names cannot contain spaces, newlines or special characters.\r\n",
+                ),
+                ("CLIENT GETNAME", "$-1\r\n"),
+                ("HELLO 3 setname me auth default any", &answer("%7\r\n", 3)),
+                ("CLIENT GETNAME", "$2\r\nme\r\n"),
+                ("HELLO", &answer("%7\r\n", 3)),
+                ("HELLO 2", &answer("*14\r\n", 2)),
+            ],
+        );
+    }
+
+    #[test]
+    fn reset_takes_everything_back() {
+        let mut bench = bench(&[]);
+        bench.run(b"HELLO 3 SETNAME me\r\nSELECT 3\r\nWATCH a\r\nMULTI\r\nPING");
+        check(
+            &mut bench,
+            &[
+                ("RESET", "+RESET\r\n"),
+                ("EXEC", "-ERR EXEC without MULTI\r\n"),
+                ("CLIENT GETNAME", "$-1\r\n"),
+                ("HELLO 9", "-NOPROTO unsupported protocol version\r\n"),
+            ],
+        );
+        assert_eq!((bench.session.database, bench.session.watched.len()), (0, 0));
+        assert_eq!(bench.session.client.queued.load(Relaxed), -1);
+    }
+
+    #[test]
+    fn quit_closes_after_its_reply() {
+        let mut bench = bench(&[]);
+        assert_eq!(bench.run(b"QUIT now"), b"+OK\r\n");
+        assert!(bench.session.closing);
+    }
+}

@@ -241,3 +241,83 @@ fn shutdown(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     ctx.instance.stop();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Bench;
+
+    fn check(bench: &mut Bench, table: &[(&str, &str)]) {
+        for (line, expected) in table {
+            let reply = String::from_utf8_lossy(&bench.run(line.as_bytes())).into_owned();
+            assert_eq!(reply, *expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn databases_are_counted_flushed_and_swapped() {
+        check(
+            &mut Bench::new(),
+            &[
+                ("MSET a 1 b 2", "+OK\r\n"),
+                ("DBSIZE", ":2\r\n"),
+                ("SWAPDB 0 1", "+OK\r\n"),
+                ("DBSIZE", ":0\r\n"),
+                ("SELECT 1", "+OK\r\n"),
+                ("GET b", "$1\r\n2\r\n"),
+                ("FLUSHDB SYNC", "+OK\r\n"),
+                ("DBSIZE", ":0\r\n"),
+                ("SET c 1", "+OK\r\n"),
+                ("SELECT 0", "+OK\r\n"),
+                ("FLUSHDB", "+OK\r\n"),
+                ("SELECT 1", "+OK\r\n"),
+                ("DBSIZE", ":1\r\n"),
+                ("FLUSHALL foo", "-ERR syntax error\r\n"),
+                ("FLUSHALL ASYNC SYNC", "-ERR syntax error\r\n"),
+                ("FLUSHALL async", "+OK\r\n"),
+                ("DBSIZE", ":0\r\n"),
+                ("SWAPDB x 1", "-ERR invalid first DB index\r\n"),
+                ("SWAPDB 0 x", "-ERR invalid second DB index\r\n"),
+                ("SWAPDB 0 16", "-ERR DB index is out of range\r\n"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_flush_breaks_the_watches_of_keys_that_were_there() {
+        let mut first = Bench::with(crate::config::Settings::new(), 2);
+        let mut second = first.sharing();
+        first.run(b"SET a 1\r\nWATCH a\r\nMULTI\r\nGET a");
+        second.run(b"FLUSHALL");
+        assert_eq!(first.run(b"EXEC"), b"*-1\r\n");
+        first.run(b"WATCH a\r\nMULTI\r\nGET a");
+        second.run(b"FLUSHALL");
+        assert_eq!(first.run(b"EXEC"), b"*1\r\n$-1\r\n");
+    }
+
+    #[test]
+    fn time_is_told_in_seconds_and_microseconds() {
+        let reply = String::from_utf8(Bench::new().run(b"TIME")).expect("text");
+        let parts: Vec<&str> = reply.split("\r\n").collect();
+        assert_eq!((parts[0], parts[1]), ("*2", "$10"));
+        assert!(parts[2].parse::<i64>().expect("seconds") > 1_700_000_000);
+        assert!(parts[4].parse::<i64>().expect("microseconds") < 1_000_000);
+    }
+
+    #[test]
+    fn shutdown_stops_or_says_why_not() {
+        let mut bench = Bench::new();
+        check(
+            &mut bench,
+            &[
+                ("SHUTDOWN foo", "-ERR syntax error\r\n"),
+                ("SHUTDOWN SAVE NOSAVE", "-ERR syntax error\r\n"),
+                ("SHUTDOWN ABORT NOW", "-ERR syntax error\r\n"),
+                ("SHUTDOWN ABORT", "-ERR No shutdown in progress.\r\n"),
+            ],
+        );
+        assert!(bench.run(b"SHUTDOWN SAVE").starts_with(b"-ERR Errors trying to SHUTDOWN."));
+        assert!(!bench.session.closing);
+        assert_eq!(bench.run(b"SHUTDOWN nosave now"), b"");
+        assert!(bench.session.closing && bench.instance.stopping.load(std::sync::atomic::Ordering::Relaxed));
+    }
+}

@@ -301,3 +301,106 @@ fn flags(client: &Client) -> String {
     let set: String = states.into_iter().filter(|(applies, _)| *applies).map(|(_, letter)| letter).collect();
     if set.is_empty() { "N".to_owned() } else { set }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Bench;
+
+    fn text(bench: &mut Bench, line: &str) -> String {
+        String::from_utf8_lossy(&bench.run(line.as_bytes())).into_owned()
+    }
+
+    #[test]
+    fn names_must_be_printable() {
+        let mut bench = Bench::new();
+        let table = [
+            ("CLIENT GETNAME", "$-1\r\n"),
+            ("CLIENT SETNAME me", "+OK\r\n"),
+            ("CLIENT GETNAME", "$2\r\nme\r\n"),
+            (
+                "CLIENT SETNAME 'x y'",
+                "-ERR Client names cannot contain spaces, newlines or special characters.\r\n",
+            ),
+            ("CLIENT SETNAME ''", "+OK\r\n"),
+            ("CLIENT GETNAME", "$-1\r\n"),
+            ("CLIENT SETINFO lib-name redis-py", "+OK\r\n"),
+            ("CLIENT SETINFO LIB-VER 5.0", "+OK\r\n"),
+            (
+                "CLIENT SETINFO lib-name 'a b'",
+                "-ERR lib-name cannot contain spaces, newlines or special characters.\r\n",
+            ),
+            ("CLIENT SETINFO foo bar", "-ERR Unrecognized option 'foo'\r\n"),
+            ("CLIENT", "-ERR wrong number of arguments for 'client' command\r\n"),
+            ("CLIENT foo", "-ERR unknown subcommand 'foo'. Try CLIENT HELP.\r\n"),
+        ];
+        for (line, expected) in table {
+            assert_eq!(text(&mut bench, line), expected, "{line}");
+        }
+        let info = text(&mut bench, "CLIENT INFO");
+        assert!(info.contains(" cmd=client|info ") || info.contains(" cmd=NULL "), "{info}");
+        assert!(
+            info.contains(" user=default redir=-1 resp=2 lib-name=redis-py lib-ver=5.0 tot-net-in="),
+            "{info}"
+        );
+    }
+
+    #[test]
+    fn lists_show_who_matches() {
+        let mut first = Bench::with(crate::config::Settings::new(), 2);
+        let mut second = first.sharing();
+        second.run(b"CLIENT SETNAME other\r\nSELECT 4");
+        let (id, other) = (first.session.client.id, second.session.client.id);
+        let lines = |reply: String| -> Vec<String> {
+            let body = reply.split_once("\r\n").expect("bulk").1.trim_end_matches("\r\n").to_owned();
+            body.lines().map(str::to_owned).collect()
+        };
+        let all = lines(text(&mut first, "CLIENT LIST"));
+        assert_eq!(all.len(), 2);
+        assert!(
+            all[0].starts_with(&format!(
+                "id={id} addr=test:0 laddr=test:0 fd=7 name= age=0 idle=0 flags=U db=0 "
+            ))
+        );
+        assert!(
+            all[1].starts_with(&format!("id={other} "))
+                && all[1].contains(" name=other ")
+                && all[1].contains(" db=4 ")
+        );
+        assert_eq!(lines(text(&mut first, &format!("CLIENT LIST ID {other} 999"))), [all[1].clone()]);
+        assert_eq!(text(&mut first, "CLIENT LIST TYPE pubsub"), "$0\r\n\r\n");
+        assert_eq!(text(&mut first, "CLIENT LIST foo"), "-ERR syntax error\r\n");
+        first.run(b"HELLO 3");
+        assert!(text(&mut first, "CLIENT LIST").starts_with('='));
+    }
+
+    #[test]
+    fn the_killed_are_marked_and_the_asker_is_spared() {
+        let mut first = Bench::with(crate::config::Settings::new(), 2);
+        let second = first.sharing();
+        assert_eq!(text(&mut first, "CLIENT KILL TYPE normal"), ":1\r\n");
+        assert!(second.session.client.killed.load(Relaxed) && !first.session.closing);
+        assert_eq!(text(&mut first, "CLIENT KILL ID 999"), ":0\r\n");
+        assert_eq!(text(&mut first, "CLIENT KILL 1.2.3.4:5"), "-ERR No such client\r\n");
+        let id = first.session.client.id;
+        assert_eq!(text(&mut first, &format!("CLIENT KILL ID {id} SKIPME no")), ":1\r\n");
+        assert!(first.session.closing);
+    }
+
+    #[test]
+    fn replies_can_be_switched_off_and_skipped() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.run(b"CLIENT REPLY SKIP\r\nPING 1\r\nPING 2"), b"$1\r\n2\r\n");
+        assert_eq!(bench.run(b"CLIENT REPLY OFF\r\nPING 1\r\nCLIENT REPLY SKIP\r\nPING 2\r\nPING 3"), b"");
+        assert_eq!(bench.run(b"CLIENT REPLY ON\r\nPING"), b"+OK\r\n+PONG\r\n");
+        assert_eq!(bench.run(b"CLIENT REPLY x"), b"-ERR syntax error\r\n");
+    }
+
+    #[test]
+    fn help_names_every_subcommand() {
+        let help = text(&mut Bench::new(), "CLIENT HELP");
+        for subcommand in SUBCOMMANDS {
+            assert!(help.contains(&format!("\r\n+{}", subcommand.name)), "{}", subcommand.name);
+        }
+    }
+}

@@ -299,3 +299,86 @@ fn getkeysandflags(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     ctx.reply.finish_array(start, keys);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Bench;
+
+    fn check(bench: &mut Bench, table: &[(&str, &str)]) {
+        for (line, expected) in table {
+            let reply = String::from_utf8_lossy(&bench.run(line.as_bytes())).into_owned();
+            assert_eq!(reply, *expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_command_is_described_as_redis_describes_it() {
+        let mset = "*10\r\n$4\r\nmset\r\n:-3\r\n~2\r\n+write\r\n+denyoom\r\n:1\r\n:-1\r\n:2\r\n~3\r\n+@string\r\n\
+                    +@write\r\n+@slow\r\n~0\r\n~1\r\n%3\r\n$5\r\nflags\r\n~2\r\n+OW\r\n+update\r\n$12\r\nbegin_search\r\n\
+                    %2\r\n$4\r\ntype\r\n$5\r\nindex\r\n$4\r\nspec\r\n%1\r\n$5\r\nindex\r\n:1\r\n$9\r\nfind_keys\r\n\
+                    %2\r\n$4\r\ntype\r\n$5\r\nrange\r\n$4\r\nspec\r\n%3\r\n$7\r\nlastkey\r\n:-1\r\n$7\r\nkeystep\r\n\
+                    :2\r\n$5\r\nlimit\r\n:0\r\n~0\r\n";
+        let client_id = "*10\r\n$9\r\nclient|id\r\n:2\r\n~3\r\n+noscript\r\n+loading\r\n+stale\r\n:0\r\n:0\r\n:0\r\n\
+                         ~2\r\n+@connection\r\n+@slow\r\n~0\r\n~0\r\n~0\r\n";
+        let mut bench = Bench::new();
+        bench.run(b"HELLO 3");
+        check(
+            &mut bench,
+            &[("COMMAND INFO mset nosuch CLIENT|ID", &format!("*3\r\n{mset}_\r\n{client_id}"))],
+        );
+    }
+
+    #[test]
+    fn keys_are_found_among_arguments() {
+        check(
+            &mut Bench::new(),
+            &[
+                ("COMMAND GETKEYS mset a 1 b 2", "*2\r\n$1\r\na\r\n$1\r\nb\r\n"),
+                ("COMMAND GETKEYS memory usage k", "*1\r\n$1\r\nk\r\n"),
+                ("COMMAND GETKEYS get", "-ERR Invalid number of arguments specified for command\r\n"),
+                ("COMMAND GETKEYS ping", "-ERR The command has no key arguments\r\n"),
+                ("COMMAND GETKEYS nosuch", "-ERR Invalid command specified\r\n"),
+                ("COMMAND GETKEYS client nosuch", "-ERR Invalid command specified\r\n"),
+                ("COMMAND GETKEYS", "-ERR wrong number of arguments for 'command|getkeys' command\r\n"),
+                ("COMMAND GETKEYSANDFLAGS mset a 1", "*1\r\n*2\r\n$1\r\na\r\n*2\r\n+OW\r\n+update\r\n"),
+            ],
+        );
+    }
+
+    #[test]
+    fn lists_are_filtered() {
+        let mut bench = Bench::new();
+        let count = registry::commands().count();
+        assert!(bench.run(b"COMMAND LIST").starts_with(format!("*{count}\r\n").as_bytes()));
+        assert!(bench.run(b"COMMAND").starts_with(format!("*{count}\r\n*10\r\n").as_bytes()));
+        check(
+            &mut bench,
+            &[
+                ("COMMAND COUNT", &format!(":{count}\r\n")),
+                ("COMMAND COUNT x", "-ERR wrong number of arguments for 'command|count' command\r\n"),
+                ("COMMAND LIST FILTERBY PATTERN CLIENT|I[d]", "*1\r\n$9\r\nclient|id\r\n"),
+                ("COMMAND LIST FILTERBY MODULE x", "*0\r\n"),
+                ("COMMAND LIST FILTERBY ACLCAT nosuch", "*0\r\n"),
+                ("COMMAND LIST FILTERBY x y", "-ERR syntax error\r\n"),
+                ("COMMAND LIST x", "-ERR syntax error\r\n"),
+                ("COMMAND nosuch", "-ERR unknown subcommand 'nosuch'. Try COMMAND HELP.\r\n"),
+                (
+                    "COMMAND LIST FILTERBY ACLCAT transaction",
+                    "*5\r\n$5\r\nmulti\r\n$4\r\nexec\r\n$7\r\ndiscard\r\n$5\r\nwatch\r\n$7\r\nunwatch\r\n",
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn every_command_is_documented() {
+        for entry in registry::all() {
+            let command = entry.command;
+            for text in [command.summary, command.since, command.complexity] {
+                assert!(!text.is_empty(), "{}", entry.full_name);
+            }
+            assert!(command.since.split('.').count() == 3, "{}", entry.full_name);
+        }
+    }
+}

@@ -153,3 +153,82 @@ fn write_synced(temporary: &Path, contents: &[u8], like: &Path) -> std::io::Resu
     file.write_all(contents)?;
     file.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Bench;
+
+    #[test]
+    fn settings_are_read_and_changed() {
+        let mut bench = Bench::new();
+        for (line, expected) in [
+            ("CONFIG GET maxmemory", "*2\r\n$9\r\nmaxmemory\r\n$1\r\n0\r\n"),
+            ("CONFIG SET maxmemory 1gb timeout 30", "+OK\r\n"),
+            (
+                "CONFIG GET timeout maxmemory",
+                "*4\r\n$7\r\ntimeout\r\n$2\r\n30\r\n$9\r\nmaxmemory\r\n$10\r\n1073741824\r\n",
+            ),
+            ("CONFIG GET nosuch", "*0\r\n"),
+            ("CONFIG GET", "-ERR wrong number of arguments for 'config|get' command\r\n"),
+            ("CONFIG SET maxmemory", "-ERR wrong number of arguments for 'config|set' command\r\n"),
+            ("CONFIG SET maxmemory 0 x", "-ERR syntax error\r\n"),
+            (
+                "CONFIG SET nosuch 1",
+                "-ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'\r\n",
+            ),
+            ("CONFIG REWRITE", "-ERR The server is running without a config file\r\n"),
+        ] {
+            assert_eq!(String::from_utf8(bench.run(line.as_bytes())).expect("text"), expected, "{line}");
+        }
+        bench.run(b"HELLO 3");
+        assert_eq!(bench.run(b"CONFIG GET timeout"), b"%1\r\n$7\r\ntimeout\r\n$2\r\n30\r\n");
+    }
+
+    #[test]
+    fn observers_follow_their_switches_at_once_in_every_worker() {
+        let mut first = Bench::with(crate::config::Settings::new(), 2);
+        assert_eq!(first.run(b"CONFIG SET profiling-hotkeys no"), b"+OK\r\n");
+        for recorder in &first.instance.recorders {
+            let switches = recorder.lock().switches;
+            assert!(!switches.is_on(observe::record::Observer::HotKeys));
+            assert!(switches.is_on(observe::record::Observer::Latency));
+        }
+        first.run(b"CONFIG SET profiling no");
+        assert!(first.instance.recorders.iter().all(|recorder| !recorder.lock().switches.profiling));
+    }
+
+    #[test]
+    fn resetstat_starts_the_counters_again() {
+        let mut bench = Bench::new();
+        bench.run(b"GET a\r\nNOSUCH\r\nCONFIG RESETSTAT");
+        let info = String::from_utf8(bench.run(b"INFO stats commandstats errorstats")).expect("text");
+        // The reset itself is counted when it is over.
+        for expected in [
+            "\r\nkeyspace_misses:0\r\n",
+            "\r\ntotal_error_replies:0\r\n",
+            "\r\ntotal_connections_received:0\r\n",
+            "\r\ntotal_commands_processed:1\r\n",
+            "\r\ncmdstat_config|resetstat:calls=1,",
+        ] {
+            assert!(info.contains(expected), "{expected} in {info}");
+        }
+        assert!(!info.contains("cmdstat_get") && !info.contains("errorstat_"), "{info}");
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_keeps_its_permissions() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = std::env::temp_dir().join(format!("limpid-rewrite-{}", std::process::id()));
+        fs::create_dir_all(&directory).expect("directory");
+        let file = directory.join("limpid.conf");
+        fs::write(&file, "port 1\n").expect("write");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("permissions");
+        replace(&file, b"port 2\n").expect("replace");
+        assert_eq!(fs::read_to_string(&file).expect("read"), "port 2\n");
+        assert_eq!(fs::metadata(&file).expect("metadata").permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(&directory).expect("list").count(), 1);
+        assert!(replace(&directory.join("nosuch"), b"").is_err());
+        fs::remove_dir_all(&directory).expect("clean");
+    }
+}

@@ -124,3 +124,77 @@ fn serialized_bytes(entry: &EntryRef<'_>) -> usize {
         _ => bytes.len() + [1, 2, 5][usize::from(bytes.len() >= 64) + usize::from(bytes.len() >= 16384)],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Loader;
+    use crate::testing::Bench;
+
+    fn bench(allowed: &str) -> Bench {
+        let mut loader = Loader::new();
+        loader.line("test", 1, format!("enable-debug-command {allowed}").as_bytes()).expect("directive");
+        Bench::with(loader.finish().expect("settings").0, 1)
+    }
+
+    #[test]
+    fn nobody_may_unless_the_settings_say_so() {
+        let refused = format!("-{}\r\n", CommandError::DEBUG_NOT_ALLOWED.text()).into_bytes();
+        for line in ["DEBUG SLEEP 0", "DEBUG OBJECT a", "DEBUG SET-ACTIVE-EXPIRE 0"] {
+            assert_eq!(bench("no").run(line.as_bytes()), refused, "{line}");
+        }
+        for allowed in ["yes", "local"] {
+            assert_eq!(bench(allowed).run(b"DEBUG SLEEP 0"), b"+OK\r\n");
+        }
+    }
+
+    #[test]
+    fn addresses_of_this_machine_are_local() {
+        let tcp = |peer: &str| Origin::Tcp {
+            peer: peer.parse().expect("address"),
+            local: "127.0.0.1:6379".parse().expect("address"),
+        };
+        assert!(
+            is_local(&tcp("127.0.0.2:5"))
+                && is_local(&tcp("[::1]:5"))
+                && is_local(&tcp("[::ffff:127.0.0.1]:5"))
+        );
+        assert!(!is_local(&tcp("10.0.0.1:5")));
+    }
+
+    #[test]
+    fn a_sleep_that_is_no_time_is_over_at_once() {
+        for seconds in ["0.001", "-1", "nan", "x", "-inf"] {
+            assert_eq!(bench("yes").run(format!("DEBUG SLEEP {seconds}").as_bytes()), b"+OK\r\n");
+        }
+    }
+
+    #[test]
+    fn active_expiry_can_be_switched() {
+        let mut bench = bench("yes");
+        for (line, on) in [("0", false), ("1", true), ("x", false)] {
+            assert_eq!(bench.run(format!("DEBUG SET-ACTIVE-EXPIRE {line}").as_bytes()), b"+OK\r\n");
+            assert_eq!(bench.instance.expires_actively(), on);
+        }
+    }
+
+    #[test]
+    fn objects_are_described() {
+        let mut bench = bench("yes");
+        let long = "x".repeat(100);
+        for (value, encoding, length) in [
+            ("1", "int", 2),
+            ("300", "int", 3),
+            ("70000", "int", 5),
+            ("hello", "embstr", 6),
+            (&long, "raw", 102),
+        ] {
+            bench.command(&[b"SET", b"a", value.as_bytes()]);
+            let reply = String::from_utf8(bench.run(b"DEBUG OBJECT a")).expect("text");
+            assert!(reply.starts_with("+Value at:0x"), "{reply}");
+            let expected = format!(" refcount:1 encoding:{encoding} serializedlength:{length} lru:");
+            assert!(reply.contains(&expected), "{reply}");
+        }
+        assert_eq!(bench.run(b"DEBUG OBJECT nosuch"), b"-ERR no such key\r\n");
+    }
+}

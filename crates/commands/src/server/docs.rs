@@ -92,3 +92,27 @@ fn describe(reply: &mut Reply, argument: &Argument, keys: &mut i64) {
     }
     reply.finish_map(start, fields);
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::registry;
+    use crate::testing::Bench;
+
+    #[test]
+    fn documentation_has_the_shape_clients_read() {
+        let mut bench = Bench::new();
+        let docs =
+            String::from_utf8(bench.run(b"HELLO 3\r\nCOMMAND DOCS memory|usage nosuch")).expect("text");
+        let docs = docs.split_once("*0\r\n").expect("HELLO's reply").1;
+        assert_eq!(
+            docs,
+            "%1\r\n$12\r\nmemory|usage\r\n%5\r\n$7\r\nsummary\r\n$73\r\nReturn the bytes a key and its value take, \
+             allocator's rounding included.\r\n$5\r\nsince\r\n$5\r\n4.0.0\r\n$5\r\ngroup\r\n$6\r\nserver\r\n$10\r\n\
+             complexity\r\n$4\r\nO(1)\r\n$9\r\narguments\r\n*2\r\n%4\r\n$4\r\nname\r\n$3\r\nkey\r\n$4\r\ntype\r\n$3\r\nkey\r\n\
+             $12\r\ndisplay_text\r\n$3\r\nkey\r\n$14\r\nkey_spec_index\r\n:0\r\n%5\r\n$4\r\nname\r\n$5\r\ncount\r\n$4\r\ntype\r\n\
+             $7\r\ninteger\r\n$12\r\ndisplay_text\r\n$5\r\ncount\r\n$5\r\ntoken\r\n$7\r\nSAMPLES\r\n$5\r\nflags\r\n~1\r\n+optional\r\n"
+        );
+        let all = bench.run(b"COMMAND DOCS");
+        assert!(all.starts_with(format!("%{}\r\n", registry::commands().count()).as_bytes()));
+    }
+}

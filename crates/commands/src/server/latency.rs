@@ -166,3 +166,59 @@ fn write_histogram(reply: &mut Reply, stats: &CommandStats) {
         reply.integer(calls as i64);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Bench;
+
+    #[test]
+    fn spikes_are_shown_and_forgotten() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.run(b"LATENCY LATEST\r\nLATENCY HISTORY command"), b"*0\r\n*0\r\n");
+        bench.instance.spikes.add("command", 1000, 12);
+        bench.instance.spikes.add("command", 1001, 30);
+        bench.instance.spikes.add("fast-command", 1001, 5);
+        assert_eq!(
+            bench.run(b"LATENCY LATEST"),
+            b"*2\r\n*6\r\n$7\r\ncommand\r\n:1001\r\n:30\r\n:30\r\n:42\r\n:2\r\n\
+              *6\r\n$12\r\nfast-command\r\n:1001\r\n:5\r\n:5\r\n:5\r\n:1\r\n"
+        );
+        assert_eq!(
+            bench.run(b"LATENCY HISTORY command"),
+            b"*2\r\n*2\r\n:1000\r\n:12\r\n*2\r\n:1001\r\n:30\r\n"
+        );
+        let doctor = String::from_utf8(bench.run(b"LATENCY DOCTOR")).expect("text");
+        assert!(doctor.contains("* command: 2 spikes, 21 ms on average, 30 ms at worst."), "{doctor}");
+        assert_eq!(
+            bench.run(b"LATENCY RESET nosuch\r\nLATENCY RESET command\r\nLATENCY RESET"),
+            b":0\r\n:1\r\n:1\r\n"
+        );
+    }
+
+    #[test]
+    fn the_doctor_can_say_healthy() {
+        let mut bench = Bench::new();
+        assert!(String::from_utf8_lossy(&bench.run(b"LATENCY DOCTOR")).contains("are not recorded"));
+        bench.run(b"CONFIG SET latency-monitor-threshold 100000");
+        assert!(String::from_utf8_lossy(&bench.run(b"LATENCY DOCTOR")).contains("Healthy"));
+    }
+
+    #[test]
+    fn histograms_are_cumulative_and_chosen_by_name() {
+        let mut bench = Bench::new();
+        for _ in 0..10 {
+            bench.run(b"GET a\r\nCONFIG GET port");
+        }
+        let one = String::from_utf8(bench.run(b"LATENCY HISTOGRAM get")).expect("text");
+        assert!(
+            one.starts_with("*2\r\n$3\r\nget\r\n*4\r\n$5\r\ncalls\r\n:10\r\n$14\r\nhistogram_usec\r\n*"),
+            "{one}"
+        );
+        assert!(one.ends_with(":10\r\n"), "the last bucket holds all calls: {one}");
+        let container = String::from_utf8(bench.run(b"LATENCY HISTOGRAM CONFIG nosuch")).expect("text");
+        assert!(container.starts_with("*2\r\n$10\r\nconfig|get\r\n"), "{container}");
+        assert_eq!(bench.run(b"LATENCY HISTOGRAM set"), b"*0\r\n");
+        bench.run(b"HELLO 3");
+        assert!(bench.run(b"LATENCY HISTOGRAM get").starts_with(b"%1\r\n$3\r\nget\r\n%2\r\n"));
+    }
+}

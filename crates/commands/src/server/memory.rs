@@ -9,7 +9,9 @@
 
 use super::info::memory::{MemoryFigures, ratio};
 use super::{HELP, SERVER};
-use crate::command::{Argument, ArgumentType, Arity, Command, KEY, KeySpec, Outcome, READONLY, RO, Run};
+use crate::command::{
+    Argument, ArgumentType, Arity, Command, KEY, KeySpec, Outcome, READONLY, REPORTS, RO, Run,
+};
 use crate::ctx::Ctx;
 use crate::error::CommandError;
 use wire::{Args, Reply};
@@ -22,6 +24,7 @@ const SUBCOMMAND: Command = Command { arity: Arity::Exactly(2), since: "4.0.0", 
 pub(super) const SUBCOMMANDS: &[Command] = &[
     Command {
         name: "DOCTOR",
+        flags: REPORTS,
         summary: "Say in words what is wrong with memory.",
         run: Run::Body(doctor),
         ..SUBCOMMAND
@@ -41,7 +44,13 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
         run: Run::Body(purge),
         ..SUBCOMMAND
     },
-    Command { name: "STATS", summary: "Return figures about memory.", run: Run::Body(stats), ..SUBCOMMAND },
+    Command {
+        name: "STATS",
+        flags: REPORTS,
+        summary: "Return figures about memory.",
+        run: Run::Body(stats),
+        ..SUBCOMMAND
+    },
     Command {
         name: "USAGE",
         arity: Arity::AtLeast(3),
@@ -207,6 +216,53 @@ fn diagnosis(figures: &MemoryFigures) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::instance::{Allocator, AllocatorFigures};
+    use crate::testing::Bench;
+
+    #[test]
+    fn usage_is_the_entry_with_its_rounding() {
+        let mut bench = Bench::new();
+        bench.run(b"SET a 1");
+        bench.command(&[b"SET", b"big", &[b'x'; 100_000]]);
+        for (line, expected) in [
+            ("MEMORY USAGE nosuch", "$-1\r\n"),
+            ("MEMORY USAGE a SAMPLES x", "-ERR value is not an integer or out of range\r\n"),
+            ("MEMORY USAGE a SAMPLES -1", "-ERR syntax error\r\n"),
+            ("MEMORY USAGE a SAMPLES", "-ERR syntax error\r\n"),
+            ("MEMORY USAGE a FOO 1", "-ERR syntax error\r\n"),
+        ] {
+            assert_eq!(String::from_utf8(bench.run(line.as_bytes())).expect("text"), expected, "{line}");
+        }
+        let mut usage = |line: &str| -> usize {
+            let reply = String::from_utf8(bench.run(line.as_bytes())).expect("text");
+            reply.trim_start_matches(':').trim_end().parse().expect("integer")
+        };
+        assert!((10..=32).contains(&usage("MEMORY USAGE a SAMPLES 0")));
+        assert!((100_000..=115_000).contains(&usage("MEMORY USAGE big")));
+    }
+
+    #[test]
+    fn stats_come_from_the_allocator_and_the_entries() {
+        let mut bench = Bench::new();
+        let figures = || AllocatorFigures { allocated: 100, active: 150, resident: 300, muzzy: 7 };
+        let allocator = Allocator { name: "test", figures, purge: || {}, report: || "report".into() };
+        assert!(bench.instance.allocator.set(allocator).is_ok());
+        bench.run(b"MSET a 1 b 2");
+        let stats = String::from_utf8(bench.run(b"MEMORY STATS")).expect("text");
+        for expected in [
+            "$10\r\nkeys.count\r\n:2\r\n",
+            "$19\r\nallocator.allocated\r\n:100\r\n",
+            "$15\r\nallocator.muzzy\r\n:7\r\n",
+            "$29\r\nallocator-fragmentation.bytes\r\n:50\r\n",
+            "$29\r\nallocator-fragmentation.ratio\r\n$3\r\n1.5\r\n",
+            "$19\r\nallocator-rss.ratio\r\n$1\r\n2\r\n",
+        ] {
+            assert!(stats.contains(expected), "{expected} in {stats}");
+        }
+        assert_eq!(bench.run(b"MEMORY PURGE\r\nMEMORY MALLOC-STATS"), b"+OK\r\n$6\r\nreport\r\n");
+        bench.run(b"HELLO 3");
+        assert!(bench.run(b"MEMORY STATS").starts_with(b"%28\r\n"));
+    }
 
     #[test]
     fn the_doctor_finds_what_is_wrong_and_only_that() {

@@ -73,3 +73,44 @@ fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     ctx.reply.ok();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Bench;
+
+    #[test]
+    fn slow_commands_are_shown_newest_first() {
+        let mut bench = Bench::new();
+        bench.run(
+            b"CLIENT SETNAME me\r\nCONFIG SET slowlog-log-slower-than 0\r\nSLOWLOG RESET\r\nSET a 1\r\nGET a",
+        );
+        bench.run(b"CONFIG SET slowlog-log-slower-than -1");
+        // RESET itself, SET and GET, and CONFIG SET, which was slow until it was not.
+        let reply = String::from_utf8(bench.run(b"SLOWLOG GET 2")).expect("text");
+        assert!(reply.starts_with("*2\r\n*6\r\n:"), "{reply}");
+        assert!(reply.contains("*2\r\n$3\r\nGET\r\n$1\r\na\r\n$6\r\ntest:0\r\n$2\r\nme\r\n"), "{reply}");
+        let all = String::from_utf8(bench.run(b"SLOWLOG GET -1")).expect("text");
+        assert!(
+            all.find("$3\r\nGET").expect("GET") < all.find("$3\r\nSET\r\n$1\r\na").expect("SET"),
+            "{all}"
+        );
+        assert_eq!(bench.run(b"SLOWLOG RESET\r\nSLOWLOG LEN\r\nSLOWLOG GET"), b"+OK\r\n:0\r\n*0\r\n");
+    }
+
+    #[test]
+    fn mistakes_get_their_text() {
+        let count = "-ERR count should be greater than or equal to -1\r\n";
+        for (line, expected) in [
+            ("SLOWLOG GET -2", count),
+            ("SLOWLOG GET x", count),
+            ("SLOWLOG GET 1 2", "-ERR wrong number of arguments for 'slowlog|get' command\r\n"),
+            ("SLOWLOG LEN x", "-ERR wrong number of arguments for 'slowlog|len' command\r\n"),
+        ] {
+            assert_eq!(
+                String::from_utf8(Bench::new().run(line.as_bytes())).expect("text"),
+                expected,
+                "{line}"
+            );
+        }
+    }
+}
