@@ -103,6 +103,10 @@ mod tests {
         let types: std::collections::HashSet<&str> =
             recording.objects.iter().filter_map(|object| object.key.split(':').nth(1)).collect();
         assert_eq!(types.len(), 30);
+        // The default `maxmemory` of the demo is chosen for this much data.
+        let megabytes: u64 =
+            recording.objects.iter().map(|object| u64::from(object.size_bytes)).sum::<u64>() >> 20;
+        assert!((55..75).contains(&megabytes), "{megabytes} MiB");
         let mut counts = vec![0u32; recording.objects.len()];
         recording.accesses.iter().for_each(|&number| counts[number as usize] += 1);
         let hottest = (0..counts.len()).max_by_key(|&number| counts[number]).unwrap();
