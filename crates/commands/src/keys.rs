@@ -129,3 +129,26 @@ fn randomkey(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::dialogue::converse;
+
+    #[test]
+    fn existence() {
+        converse(&[
+            ("MSET a 1 b 2 c 3", "+OK"),
+            ("EXISTS a b a x", ":3"),
+            ("TOUCH a b x", ":2"),
+            ("TYPE a", "+string"),
+            ("TYPE x", "+none"),
+            ("DEL a a x", ":1"),
+            ("UNLINK a b", ":1"),
+            ("EXISTS a b c", ":1"),
+            ("RANDOMKEY", "$1|c"),
+            ("DEL c", ":1"),
+            ("RANDOMKEY", "$-1"),
+            ("DEL", "-ERR wrong number of arguments for 'del' command"),
+        ]);
+    }
+}

@@ -10,6 +10,8 @@ pub mod config;
 pub mod connection;
 pub mod ctx;
 pub mod data;
+#[cfg(test)]
+mod dialogue;
 pub mod dispatch;
 pub mod error;
 mod glob;

@@ -77,3 +77,45 @@ pub(crate) fn database(text: &[u8], count: usize) -> Result<usize, CommandError>
     }
     usize::try_from(number).ok().filter(|&number| number < count).ok_or(CommandError::DB_INDEX_OUT_OF_RANGE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Bench;
+
+    #[test]
+    fn the_four_words() {
+        assert_eq!(Moment::of_word(b"ex"), Some(Moment::InSeconds));
+        assert_eq!(Moment::of_word(b"Px"), Some(Moment::InMilliseconds));
+        assert_eq!(Moment::of_word(b"EXAT"), Some(Moment::AtSeconds));
+        assert_eq!(Moment::of_word(b"pxat"), Some(Moment::AtMilliseconds));
+        assert_eq!(Moment::of_word(b"EXA"), None);
+    }
+
+    #[test]
+    fn deadlines_are_limited_by_their_unix_time() {
+        let instance = Bench::new().instance;
+        let now_ms = 1_000;
+        let deadline = |moment: Moment, number| moment.deadline_ms(number, &instance, now_ms);
+        let room_ms = i64::MAX - instance.to_unix_ms(now_ms);
+        assert_eq!(deadline(Moment::InMilliseconds, 5), Some(1_005));
+        assert_eq!(deadline(Moment::InSeconds, -5), Some(-4_000));
+        assert_eq!(deadline(Moment::InMilliseconds, room_ms), Some(now_ms + room_ms));
+        assert_eq!(deadline(Moment::InMilliseconds, room_ms + 1), None);
+        assert_eq!(deadline(Moment::InSeconds, i64::MAX / 1000), None);
+        assert_eq!(deadline(Moment::InSeconds, i64::MIN), None);
+        let unix_ms = instance.to_unix_ms(now_ms);
+        assert_eq!(deadline(Moment::AtMilliseconds, unix_ms + 7), Some(1_007));
+        assert_eq!(deadline(Moment::AtSeconds, i64::MAX), None);
+        assert!(deadline(Moment::AtMilliseconds, i64::MIN).is_some_and(|moment_ms| moment_ms < 0));
+    }
+
+    #[test]
+    fn database_numbers() {
+        assert_eq!(database(b"15", 16), Ok(15));
+        assert_eq!(database(b"16", 16), Err(CommandError::DB_INDEX_OUT_OF_RANGE));
+        assert_eq!(database(b"-1", 16), Err(CommandError::DB_INDEX_OUT_OF_RANGE));
+        assert_eq!(database(b"2147483648", 16), Err(CommandError::NOT_AN_I32));
+        assert_eq!(database(b"1x", 16), Err(CommandError::NOT_AN_INTEGER));
+    }
+}

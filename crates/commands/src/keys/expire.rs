@@ -203,3 +203,100 @@ fn persist(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     ctx.reply.integer(i64::from(removed));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialogue::{NOT_AN_INTEGER, converse, hear};
+    use crate::testing::Bench;
+
+    #[test]
+    fn deadlines_in_all_four_forms() {
+        converse(&[
+            ("TTL a", ":-2"),
+            ("PTTL a", ":-2"),
+            ("EXPIRETIME a", ":-2"),
+            ("PEXPIRETIME a", ":-2"),
+            ("EXPIRE a 10", ":0"),
+            ("PERSIST a", ":0"),
+            ("SET a 1", "+OK"),
+            ("TTL a", ":-1"),
+            ("PTTL a", ":-1"),
+            ("EXPIRETIME a", ":-1"),
+            ("PEXPIRETIME a", ":-1"),
+            ("PERSIST a", ":0"),
+            ("EXPIRE a 100", ":1"),
+            ("TTL a", ":100"),
+            ("PEXPIRE a 200000", ":1"),
+            ("TTL a", ":200"),
+            ("EXPIREAT a 4102444800", ":1"),
+            ("PEXPIRETIME a", ":4102444800000"),
+            ("PEXPIREAT a 4102444800499", ":1"),
+            ("EXPIRETIME a", ":4102444800"),
+            ("PEXPIREAT a 4102444800500", ":1"),
+            ("EXPIRETIME a", ":4102444801"),
+            ("PEXPIREAT a 9223372036854775807", ":1"),
+            ("PEXPIRETIME a", ":9223372036854775807"),
+            ("EXPIRETIME a", ":9223372036854776"),
+            ("PERSIST a", ":1"),
+            ("TTL a", ":-1"),
+        ]);
+    }
+
+    #[test]
+    fn a_deadline_in_the_past_deletes() {
+        let mut bench = Bench::new();
+        for request in
+            ["EXPIRE a 0", "EXPIRE a -1", "PEXPIRE a -9223372036854775808", "EXPIREAT a 1", "PEXPIREAT a -5"]
+        {
+            hear(&mut bench, &[("SET a 1", "+OK"), (request, ":1"), ("EXISTS a", ":0")]);
+        }
+    }
+
+    #[test]
+    fn conditions_that_meet_the_old_deadline() {
+        converse(&[
+            ("SET a 1", "+OK"),
+            ("EXPIRE a 10 XX", ":0"),
+            ("EXPIRE a 10 GT", ":0"),
+            ("EXPIRE a 100 LT", ":1"),
+            ("EXPIRE a 10 NX", ":0"),
+            ("EXPIRE a 50 GT", ":0"),
+            ("EXPIRE a 200 GT", ":1"),
+            ("EXPIRE a 300 LT", ":0"),
+            ("EXPIRE a 100 XX LT", ":1"),
+            ("EXPIRE a 150 xx gt", ":1"),
+            ("TTL a", ":150"),
+            ("PERSIST a", ":1"),
+            ("EXPIRE a 10 NX", ":1"),
+            ("EXPIRE a -1 GT", ":0"),
+            ("EXPIRE a -1 LT", ":1"),
+            ("EXISTS a", ":0"),
+        ]);
+    }
+
+    #[test]
+    fn an_equal_deadline_is_neither_earlier_nor_later() {
+        let none = Conditions::default();
+        let (earlier, later) = (Conditions { earlier: true, ..none }, Conditions { later: true, ..none });
+        assert!(none.allow(Some(5), 5));
+        assert!(!earlier.allow(Some(5), 5) && !later.allow(Some(5), 5));
+    }
+
+    #[test]
+    fn refusals() {
+        let incompatible = "-ERR NX and XX, GT or LT options at the same time are not compatible";
+        converse(&[
+            ("EXPIRE a 10 NX XX", incompatible),
+            ("EXPIRE a 10 GT NX", incompatible),
+            ("EXPIRE a 10 GT LT", "-ERR GT and LT options at the same time are not compatible"),
+            ("EXPIRE a x FOO", "-ERR Unsupported option FOO"),
+            ("EXPIRE a x", NOT_AN_INTEGER),
+            ("EXPIRE a 9223372036854775807", "-ERR invalid expire time in 'expire' command"),
+            ("EXPIRE a -9223372036854775808", "-ERR invalid expire time in 'expire' command"),
+            ("PEXPIRE a 9223372036854775807", "-ERR invalid expire time in 'pexpire' command"),
+            ("EXPIREAT a 9223372036854776", "-ERR invalid expire time in 'expireat' command"),
+            ("EXPIRE a", "-ERR wrong number of arguments for 'expire' command"),
+        ]);
+    }
+}

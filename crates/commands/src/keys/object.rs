@@ -117,3 +117,43 @@ fn help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
     HELP_LINES.iter().for_each(|line| ctx.reply.simple(line));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::dialogue::{converse, hear};
+    use crate::testing::Bench;
+
+    #[test]
+    fn questions_about_a_value() {
+        converse(&[
+            ("OBJECT ENCODING a", "$-1"),
+            ("OBJECT FREQ a", "$-1"),
+            ("OBJECT IDLETIME a", "$-1"),
+            ("OBJECT REFCOUNT a", "$-1"),
+            ("SET a 1", "+OK"),
+            ("OBJECT ENCODING a", "$3|int"),
+            ("OBJECT REFCOUNT a", ":1"),
+            ("OBJECT IDLETIME a", ":0"),
+            ("object freq a", ":17"),
+            ("OBJECT FOO a", "-ERR unknown subcommand 'FOO'. Try OBJECT HELP."),
+            ("OBJECT ENCODING", "-ERR wrong number of arguments for 'object|encoding' command"),
+            ("OBJECT", "-ERR wrong number of arguments for 'object' command"),
+        ]);
+    }
+
+    #[test]
+    fn frequency_grows_with_use_and_asking_is_no_use() {
+        let mut bench = Bench::new();
+        hear(&mut bench, &[("SET a 1", "+OK"), ("OBJECT FREQ a", ":17"), ("OBJECT FREQ a", ":17")]);
+        (0..10_000).for_each(|_| drop(bench.run(b"GET a")));
+        let reply = bench.run(b"OBJECT FREQ a");
+        let frequency: i64 = std::str::from_utf8(&reply[1..reply.len() - 2]).unwrap().parse().unwrap();
+        assert!((5 * 17..=255).contains(&frequency), "{frequency}");
+    }
+
+    #[test]
+    fn help_is_an_array_of_lines() {
+        let reply = Bench::new().run(b"OBJECT HELP");
+        assert!(reply.starts_with(b"*11\r\n+OBJECT <subcommand>"));
+    }
+}

@@ -14,7 +14,7 @@ use crate::ctx::Ctx;
 use crate::error::CommandError;
 use crate::options::database;
 use wire::Args;
-use wire::number::parse_u64;
+use wire::number::parse_i64;
 
 pub(super) const RENAME: Command = Command {
     name: "RENAME",
@@ -90,13 +90,20 @@ fn copy_destination(args: Args<'_>, visit: &mut dyn FnMut(usize, &[u8])) {
     while let Some(word) = args.get(at) {
         if word.eq_ignore_ascii_case(b"DB") {
             at += 1;
-            database = parse_u64(args.at(at)).and_then(|number| usize::try_from(number).ok());
+            database = parse_database(args.at(at));
         }
         at += 1;
     }
     if let Some(database) = database {
         visit(database, args.at(2));
     }
+}
+
+/// A number that could be a database's; whether there is one is for the command to say.
+fn parse_database(text: &[u8]) -> Option<usize> {
+    parse_i64(text)
+        .and_then(|number| i32::try_from(number).ok())
+        .and_then(|number| usize::try_from(number).ok())
 }
 
 fn copy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -141,7 +148,7 @@ pub(super) const MOVE: Command = Command {
 };
 
 fn move_destination(args: Args<'_>, visit: &mut dyn FnMut(usize, &[u8])) {
-    if let Some(database) = parse_u64(args.at(2)).and_then(|number| usize::try_from(number).ok()) {
+    if let Some(database) = parse_database(args.at(2)) {
         visit(database, args.at(1));
     }
 }
@@ -161,4 +168,108 @@ fn move_key(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     ctx.reply.integer(i64::from(moved));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::dialogue::{NOT_AN_INTEGER, SYNTAX, converse};
+    use crate::testing::Bench;
+
+    const NO_SUCH_KEY: &str = "-ERR no such key";
+    const SAME: &str = "-ERR source and destination objects are the same";
+    const NO_SUCH_DATABASE: &str = "-ERR DB index is out of range";
+    const NOT_AN_I32: &str = "-ERR value is out of range, value must between -2147483648 and 2147483647";
+
+    #[test]
+    fn rename_takes_value_and_deadline_along() {
+        converse(&[
+            ("RENAME a b", NO_SUCH_KEY),
+            ("RENAME a a", NO_SUCH_KEY),
+            ("RENAMENX a b", NO_SUCH_KEY),
+            ("SET a 1 EX 100", "+OK"),
+            ("SET b 2", "+OK"),
+            ("RENAME a a", "+OK"),
+            ("RENAMENX a a", ":0"),
+            ("RENAMENX a b", ":0"),
+            ("RENAME a b", "+OK"),
+            ("MGET a b", "*2|$-1|$1|1"),
+            ("TTL b", ":100"),
+            ("RENAMENX b c", ":1"),
+            ("TTL c", ":100"),
+            ("EXISTS b", ":0"),
+        ]);
+    }
+
+    #[test]
+    fn copy_within_and_between_databases() {
+        converse(&[
+            ("COPY a b", ":0"),
+            ("COPY a a", SAME),
+            ("SET a 1 EX 100", "+OK"),
+            ("COPY a b", ":1"),
+            ("TTL b", ":100"),
+            ("SET a 2", "+OK"),
+            ("COPY a b", ":0"),
+            ("COPY a b REPLACE", ":1"),
+            ("GET b", "$1|2"),
+            ("TTL b", ":-1"),
+            ("COPY a a DB 0", SAME),
+            ("COPY a a DB 1", ":1"),
+            ("COPY a a DB 1", ":0"),
+            ("COPY a c REPLACE DB 2 DB 1", ":1"),
+            ("EXISTS c", ":0"),
+            ("SELECT 1", "+OK"),
+            ("MGET a b c", "*3|$1|2|$-1|$1|2"),
+            ("COPY a a DB 0 REPLACE", ":1"),
+        ]);
+    }
+
+    #[test]
+    fn copies_of_a_large_value_are_independent() {
+        let mut bench = Bench::new();
+        bench.command(&[b"SET", b"a", &vec![b'v'; 20_000]]);
+        assert_eq!(bench.run(b"COPY a b"), b":1\r\n");
+        assert_eq!(bench.run(b"SETRANGE a 0 x"), b":20000\r\n");
+        assert_eq!(bench.run(b"APPEND b y"), b":20001\r\n");
+        assert_eq!(bench.run(b"GETRANGE a 0 1"), b"$2\r\nxv\r\n");
+        assert_eq!(bench.run(b"GETRANGE b 0 1"), b"$2\r\nvv\r\n");
+        assert_eq!(bench.run(b"STRLEN a"), b":20000\r\n");
+    }
+
+    #[test]
+    fn move_to_another_database() {
+        converse(&[
+            ("MOVE a 1", ":0"),
+            ("SET a 1 EX 100", "+OK"),
+            ("MOVE a 1", ":1"),
+            ("EXISTS a", ":0"),
+            ("SET a 2", "+OK"),
+            ("MOVE a 1", ":0"),
+            ("GET a", "$1|2"),
+            ("SELECT 1", "+OK"),
+            ("GET a", "$1|1"),
+            ("TTL a", ":100"),
+        ]);
+    }
+
+    #[test]
+    fn refusals() {
+        converse(&[
+            ("SET a 1", "+OK"),
+            ("MOVE a 0", SAME),
+            ("MOVE a x", NOT_AN_INTEGER),
+            ("MOVE a -1", NO_SUCH_DATABASE),
+            ("MOVE a 16", NO_SUCH_DATABASE),
+            ("MOVE missing 16", NO_SUCH_DATABASE),
+            ("MOVE a 99999999999", NOT_AN_I32),
+            ("COPY a b FOO", SYNTAX),
+            ("COPY a b DB", SYNTAX),
+            ("COPY a b DB x", NOT_AN_INTEGER),
+            ("COPY a b DB -1", NO_SUCH_DATABASE),
+            ("COPY a b DB 16", NO_SUCH_DATABASE),
+            ("COPY a b DB 99999999999", NOT_AN_I32),
+            ("COPY a b DB 18446744073709551615", NOT_AN_INTEGER),
+            ("MGET a b", "*2|$1|1|$-1"),
+        ]);
+    }
 }

@@ -151,3 +151,134 @@ fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     found.append_to(ctx.reply);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialogue::{NOT_AN_INTEGER, SYNTAX, converse, hear};
+    use crate::testing::Bench;
+    use std::collections::BTreeSet;
+
+    /// A server with the keys `key:0` ... and one that no pattern below names.
+    fn filled(keys: usize) -> Bench {
+        let mut bench = Bench::new();
+        (0..keys).for_each(|n| drop(bench.run(format!("SET key:{n} v").as_bytes())));
+        bench.run(b"SET other v");
+        bench
+    }
+
+    /// The cursor and the names of a SCAN's reply.
+    fn read_scan(reply: &[u8]) -> (String, Vec<String>) {
+        let text = std::str::from_utf8(reply).unwrap();
+        let mut bulks = text.split("\r\n").filter(|line| !line.is_empty() && !line.starts_with(['*', '$']));
+        let cursor = bulks.next().unwrap().to_string();
+        (cursor, bulks.map(str::to_string).collect())
+    }
+
+    /// Follows the cursor to the end; the names found and how many calls it took.
+    fn scan_all(bench: &mut Bench, options: &str) -> (Vec<String>, usize) {
+        let (mut cursor, mut names, mut calls) = ("0".to_string(), Vec::new(), 0);
+        loop {
+            let (next, found) = read_scan(&bench.run(format!("SCAN {cursor} {options}").as_bytes()));
+            names.extend(found);
+            calls += 1;
+            if next == "0" {
+                return (names, calls);
+            }
+            cursor = next;
+        }
+    }
+
+    #[test]
+    fn keys_finds_all_in_slices() {
+        let keys = 3 * ENTRIES_PER_SLICE;
+        let mut bench = filled(keys);
+        let reply = bench.run(b"KEYS key:*");
+        assert!(reply.starts_with(format!("*{keys}\r\n").as_bytes()));
+        let found: BTreeSet<_> =
+            reply.split(|&byte| byte == b'\n').filter(|line| line.starts_with(b"key:")).collect();
+        assert_eq!(found.len(), keys);
+        assert!(bench.run(b"KEYS *").starts_with(format!("*{}\r\n", keys + 1).as_bytes()));
+        hear(
+            &mut bench,
+            &[("KEYS ot[a-z]er", "*1|$5|other"), ("KEYS nothing", "*0"), ("KEYS key:77", "*1|$6|key:77")],
+        );
+    }
+
+    #[test]
+    fn keys_without_a_database() {
+        converse(&[("SELECT 7", "+OK"), ("KEYS *", "*0"), ("SCAN 0", "*2|$1|0|*0")]);
+    }
+
+    #[test]
+    fn scan_finds_every_key_once_while_nothing_changes() {
+        let mut bench = filled(1_000);
+        for options in ["", "COUNT 1", "COUNT 100 MATCH key:*", "COUNT 100000 TYPE string"] {
+            let (names, calls) = scan_all(&mut bench, options);
+            let expected = if options.contains("MATCH") { 1_000 } else { 1_001 };
+            assert_eq!(names.len(), expected, "{options}");
+            assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), expected, "{options}");
+            assert_eq!(calls == 1, options.contains("100000"), "{options}");
+        }
+        assert!(scan_all(&mut bench, "TYPE hash COUNT 1000").0.is_empty());
+        assert_eq!(scan_all(&mut bench, "MATCH key:1? COUNT 1000").0.len(), 10);
+    }
+
+    #[test]
+    fn scan_finds_what_stays_while_the_rest_changes() {
+        let mut bench = filled(500);
+        let (mut cursor, mut names, mut round) = ("0".to_string(), BTreeSet::new(), 0);
+        loop {
+            let (next, found) = read_scan(&bench.run(format!("SCAN {cursor} COUNT 20").as_bytes()));
+            names.extend(found);
+            for n in 0..200 {
+                bench.run(format!("SET new:{round}:{n} v").as_bytes());
+                bench.run(format!("DEL new:{}:{n}", round - 1).as_bytes());
+            }
+            round += 1;
+            if next == "0" {
+                break;
+            }
+            cursor = next;
+            assert!(round < 10_000, "the scan does not end");
+        }
+        assert_eq!(names.iter().filter(|name| name.starts_with("key:")).count(), 500);
+    }
+
+    #[test]
+    fn one_scan_visits_no_more_than_the_limit() {
+        let mut bench = filled(ENTRIES_MAX + 2_000);
+        let (cursor, names) = read_scan(&bench.run(b"SCAN 0 COUNT 9223372036854775807"));
+        assert!(cursor != "0" && names.len() < ENTRIES_MAX + 100, "{cursor} {}", names.len());
+        assert_eq!(scan_all(&mut bench, "COUNT 9223372036854775807").0.len(), ENTRIES_MAX + 2_001);
+        assert_eq!(entries_of(ENTRIES_MAX, b"key:*"), ENTRIES_MAX);
+        assert_eq!(entries_of(ENTRIES_MAX, &[b'*'; 1 << 20]), 2);
+        assert_eq!(entries_of(ENTRIES_MAX, &[b'*'; 1 << 24]), 1);
+    }
+
+    #[test]
+    fn refusals() {
+        let invalid = "-ERR invalid cursor";
+        let mut bench = Bench::new();
+        for cursor in ["x", "-1", "18446744073709551616", "\"\"", "\" 0\"", "\"0 \"", "0x1", "+"] {
+            hear(&mut bench, &[(&format!("SCAN {cursor} COUNT 0"), invalid)]);
+        }
+        for cursor in ["0", "00", "+0", "18446744073709551615", "9223372036854775808"] {
+            hear(&mut bench, &[(&format!("SCAN {cursor}"), "*2|$1|0|*0")]);
+        }
+        hear(
+            &mut bench,
+            &[
+                ("SCAN 0 COUNT 0", SYNTAX),
+                ("SCAN 0 COUNT -1", SYNTAX),
+                ("SCAN 0 COUNT x", NOT_AN_INTEGER),
+                ("SCAN 0 COUNT", SYNTAX),
+                ("SCAN 0 FOO bar", SYNTAX),
+                ("SCAN 0 TYPE foo", "-ERR unknown type name 'foo'"),
+                ("SCAN 0 TYPE HASH", "*2|$1|0|*0"),
+                ("SCAN", "-ERR wrong number of arguments for 'scan' command"),
+                ("KEYS", "-ERR wrong number of arguments for 'keys' command"),
+            ],
+        );
+    }
+}

@@ -128,3 +128,78 @@ fn incrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     ctx.reply.bulk(&text);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::dialogue::{NOT_AN_INTEGER, converse, hear};
+    use crate::testing::Bench;
+
+    const OVERFLOW: &str = "-ERR increment or decrement would overflow";
+
+    #[test]
+    fn whole_numbers() {
+        converse(&[
+            ("INCR a", ":1"),
+            ("INCRBY a 8", ":9"),
+            ("INCR a", ":10"),
+            ("DECRBY a 20", ":-10"),
+            ("DECR a", ":-11"),
+            ("DECRBY a -11", ":0"),
+            ("OBJECT ENCODING a", "$3|int"),
+            ("EXPIRE a 100", ":1"),
+            ("INCRBY a 1000000", ":1000000"),
+            ("TTL a", ":100"),
+            ("APPEND a 1", ":8"),
+            ("INCR a", ":10000002"),
+            ("OBJECT ENCODING a", "$3|int"),
+        ]);
+    }
+
+    #[test]
+    fn whole_numbers_never_wrap() {
+        converse(&[
+            ("SET a 9223372036854775807", "+OK"),
+            ("INCR a", OVERFLOW),
+            ("INCRBY a 9223372036854775807", OVERFLOW),
+            ("DECRBY a -9223372036854775808", "-ERR decrement would overflow"),
+            ("GET a", "$19|9223372036854775807"),
+            ("SET a -9223372036854775808", "+OK"),
+            ("DECR a", OVERFLOW),
+            ("INCRBY a 9223372036854775808", NOT_AN_INTEGER),
+            ("INCRBY a x", NOT_AN_INTEGER),
+        ]);
+        for value in ["x", "01", "1.0", "+1", "-0", "\" 1\"", "\"1 \"", "\"\""] {
+            converse(&[(&format!("SET a {value}"), "+OK"), ("INCR a", NOT_AN_INTEGER)]);
+        }
+    }
+
+    #[test]
+    fn decimal_numbers() {
+        let not_a_float = "-ERR value is not a valid float";
+        let mut bench = Bench::new();
+        hear(
+            &mut bench,
+            &[
+                ("INCRBYFLOAT a 1.5", "$3|1.5"),
+                ("OBJECT ENCODING a", "$6|embstr"),
+                ("EXPIRE a 100", ":1"),
+                ("INCRBYFLOAT a 1.5", "$1|3"),
+                ("TTL a", ":100"),
+                ("OBJECT ENCODING a", "$6|embstr"),
+                ("INCR a", ":4"),
+                ("INCRBYFLOAT a 5.0e3", "$4|5004"),
+                ("INCRBYFLOAT a -5003.9", "$19|0.10000000000000009"),
+                ("SET a 0.1", "+OK"),
+                ("INCRBYFLOAT a 0.2", "$3|0.3"),
+                ("INCRBYFLOAT a x", not_a_float),
+                ("INCRBYFLOAT a nan", not_a_float),
+                ("INCRBYFLOAT a inf", "-ERR increment would produce NaN or Infinity"),
+                ("SET a x", "+OK"),
+                ("INCRBYFLOAT a 1", not_a_float),
+                ("SET a 1e4932", "+OK"),
+                ("INCRBYFLOAT a 1e4932", "-ERR increment would produce NaN or Infinity"),
+                ("INCRBYFLOAT b 1e40", "$40|9999999999999999999783686092270256259072"),
+            ],
+        );
+    }
+}

@@ -134,3 +134,84 @@ fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::dialogue::{NOT_AN_INTEGER, SYNTAX, converse, hear};
+    use crate::testing::Bench;
+
+    #[test]
+    fn get_and_getdel() {
+        converse(&[
+            ("GET a", "$-1"),
+            ("SET a 1", "+OK"),
+            ("GET a", "$1|1"),
+            ("GETDEL a", "$1|1"),
+            ("GETDEL a", "$-1"),
+            ("EXISTS a", ":0"),
+            ("GET", "-ERR wrong number of arguments for 'get' command"),
+        ]);
+    }
+
+    #[test]
+    fn large_values_come_out_whole() {
+        let mut bench = Bench::new();
+        for bytes in [0, 1, 1023, 1024, 16_384, 16_385, 1 << 20] {
+            let value = vec![b'v'; bytes];
+            assert_eq!(bench.command(&[b"SET", b"k", &value]), b"+OK\r\n");
+            let expected = [format!("${bytes}\r\n").as_bytes(), &value, b"\r\n"].concat();
+            assert_eq!(bench.command(&[b"GET", b"k"]), expected);
+            assert_eq!(bench.command(&[b"GETDEL", b"k"]), expected);
+            assert_eq!(bench.command(&[b"GET", b"k"]), b"$-1\r\n");
+        }
+    }
+
+    #[test]
+    fn getex_sets_and_removes_deadlines() {
+        converse(&[
+            ("SET a v", "+OK"),
+            ("GETEX a", "$1|v"),
+            ("TTL a", ":-1"),
+            ("GETEX a EX 100", "$1|v"),
+            ("TTL a", ":100"),
+            ("GETEX a", "$1|v"),
+            ("TTL a", ":100"),
+            ("GETEX a PX 50000 PX 200000", "$1|v"),
+            ("TTL a", ":200"),
+            ("GETEX a PERSIST", "$1|v"),
+            ("TTL a", ":-1"),
+            ("GETEX a PERSIST", "$1|v"),
+            ("GETEX a PXAT 4102444800000", "$1|v"),
+            ("PEXPIRETIME a", ":4102444800000"),
+            ("GETEX a EXAT 4102444801", "$1|v"),
+            ("EXPIRETIME a", ":4102444801"),
+            ("GETEX a EXAT 1", "$1|v"),
+            ("EXISTS a", ":0"),
+            ("GETEX a EX 10", "$-1"),
+        ]);
+    }
+
+    #[test]
+    fn getex_refuses() {
+        let mut bench = Bench::new();
+        for key in ["a", "missing"] {
+            let invalid = "-ERR invalid expire time in 'getex' command";
+            hear(
+                &mut bench,
+                &[
+                    ("SET a v", "+OK"),
+                    (&format!("GETEX {key} EX"), SYNTAX),
+                    (&format!("GETEX {key} EX 10 PX 10"), SYNTAX),
+                    (&format!("GETEX {key} EX 10 PERSIST"), SYNTAX),
+                    (&format!("GETEX {key} PERSIST EX 10"), SYNTAX),
+                    (&format!("GETEX {key} KEEPTTL"), SYNTAX),
+                    (&format!("GETEX {key} EX x"), NOT_AN_INTEGER),
+                    (&format!("GETEX {key} EX 0"), invalid),
+                    (&format!("GETEX {key} PXAT -1"), invalid),
+                    (&format!("GETEX {key} EX 9223372036854775"), invalid),
+                    (&format!("GETEX {key} PX 9223372036854775807"), invalid),
+                ],
+            );
+        }
+    }
+}

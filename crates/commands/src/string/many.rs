@@ -92,3 +92,27 @@ fn msetnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     ctx.reply.integer(i64::from(free));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::dialogue::converse;
+
+    #[test]
+    fn several_keys_at_once() {
+        converse(&[
+            ("MSET a 1 b 2 a 3", "+OK"),
+            ("MGET a b c a", "*4|$1|3|$1|2|$-1|$1|3"),
+            ("EXPIRE a 100", ":1"),
+            ("MSET a 4", "+OK"),
+            ("TTL a", ":-1"),
+            ("MSETNX c 1 a 5", ":0"),
+            ("MGET a c", "*2|$1|4|$-1"),
+            ("MSETNX c 1 c 2 d 3", ":1"),
+            ("MGET c d", "*2|$1|2|$1|3"),
+            ("MGET", "-ERR wrong number of arguments for 'mget' command"),
+            ("MSET a", "-ERR wrong number of arguments for 'mset' command"),
+            ("MSET a 1 b", "-ERR wrong number of arguments for 'mset' command"),
+            ("MSETNX a 1 b", "-ERR wrong number of arguments for 'msetnx' command"),
+        ]);
+    }
+}

@@ -207,3 +207,154 @@ fn strlen(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     ctx.reply.integer(bytes as i64);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialogue::{NOT_AN_INTEGER, converse, hear};
+    use crate::testing::Bench;
+
+    const TOO_LONG: &str = "-ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+
+    #[test]
+    fn append_and_strlen() {
+        converse(&[
+            ("STRLEN a", ":0"),
+            ("APPEND a 12", ":2"),
+            ("OBJECT ENCODING a", "$3|int"),
+            ("EXPIRE a 100", ":1"),
+            ("APPEND a \"\"", ":2"),
+            ("OBJECT ENCODING a", "$3|raw"),
+            ("APPEND a x", ":3"),
+            ("GET a", "$3|12x"),
+            ("STRLEN a", ":3"),
+            ("TTL a", ":100"),
+            ("APPEND b \"\"", ":0"),
+            ("EXISTS b", ":1"),
+        ]);
+    }
+
+    #[test]
+    fn setrange() {
+        converse(&[
+            ("SETRANGE a 5 \"\"", ":0"),
+            ("EXISTS a", ":0"),
+            ("SETRANGE a 2 xy", ":4"),
+            ("GET a", "$4|\0\0xy"),
+            ("OBJECT ENCODING a", "$3|raw"),
+            ("SETRANGE a 0 abc", ":4"),
+            ("GET a", "$4|abcy"),
+            ("SETRANGE a 3 zzz", ":6"),
+            ("GET a", "$6|abczzz"),
+            ("SET a 12", "+OK"),
+            ("SETRANGE a 536870912 \"\"", ":2"),
+            ("OBJECT ENCODING a", "$3|int"),
+            ("SETRANGE a -1 x", "-ERR offset is out of range"),
+            ("SETRANGE a x x", NOT_AN_INTEGER),
+            ("SETRANGE a 536870912 x", TOO_LONG),
+            ("SETRANGE a 9223372036854775807 x", TOO_LONG),
+            ("GET a", "$2|12"),
+        ]);
+    }
+
+    #[test]
+    fn getrange() {
+        let mut bench = Bench::new();
+        hear(
+            &mut bench,
+            &[("SET a abcdef", "+OK"), ("GETRANGE b 0 -1", "$0|"), ("GETRANGE a 0 x", NOT_AN_INTEGER)],
+        );
+        for (start, end, part) in [
+            (0, -1, "abcdef"),
+            (0, 0, "a"),
+            (1, 3, "bcd"),
+            (-3, -2, "de"),
+            (-2, -3, ""),
+            (4, 2, ""),
+            (6, 9, ""),
+            (5, 9, "f"),
+            (-100, 1, "ab"),
+            (-100, -50, "a"),
+            (i64::MIN, i64::MAX, "abcdef"),
+            (i64::MAX, i64::MIN, ""),
+        ] {
+            let expected = format!("${}|{part}", part.len());
+            hear(&mut bench, &[(&format!("GETRANGE a {start} {end}"), &expected)]);
+            hear(&mut bench, &[(&format!("SUBSTR a {start} {end}"), &expected)]);
+        }
+    }
+
+    /// APPEND and SETRANGE against a plain `Vec`, across the border between small and large values.
+    #[test]
+    fn parts_agree_with_a_vec() {
+        let seed = 41_u64;
+        println!("seed {seed}");
+        let mut state = seed;
+        let mut below = |limit: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % limit
+        };
+        let mut bench = Bench::new();
+        for _ in 0..40 {
+            let mut model: Vec<u8> = Vec::new();
+            bench.run(b"DEL k");
+            for step in 0..30 {
+                let part = vec![b'a' + step; 1 + below(3_000)];
+                let offset = if below(2) == 0 { model.len() } else { below(model.len() + 2_000) };
+                let end = offset + part.len();
+                model.resize(model.len().max(end), 0);
+                model[offset..end].copy_from_slice(&part);
+                let offset = offset.to_string();
+                let reply = bench.command(&[b"SETRANGE", b"k", offset.as_bytes(), &part]);
+                assert_eq!(reply, format!(":{}\r\n", model.len()).as_bytes());
+                let (from, to) = (below(model.len()), below(model.len()));
+                let range = bench.command(&[
+                    b"GETRANGE",
+                    b"k",
+                    from.to_string().as_bytes(),
+                    to.to_string().as_bytes(),
+                ]);
+                let expected = model.get(from..to + 1).unwrap_or_default();
+                assert_eq!(
+                    range,
+                    [format!("${}\r\n", expected.len()).as_bytes(), expected, b"\r\n"].concat()
+                );
+            }
+            let whole = bench.command(&[b"GET", b"k"]);
+            assert_eq!(whole, [format!("${}\r\n", model.len()).as_bytes(), &model, b"\r\n"].concat());
+        }
+    }
+
+    #[test]
+    fn a_held_reply_keeps_its_value() {
+        let mut bench = Bench::new();
+        let value = vec![b'v'; 20_000];
+        bench.command(&[b"SET", b"k", &value]);
+        let mut held = wire::Reply::new();
+        let get = wire::OwnedArgs::from_slices(&["GET", "k"]);
+        bench.execute(get.as_args(), &mut held);
+        hear(
+            &mut bench,
+            &[("SETRANGE k 0 x", ":20000"), ("APPEND k y", ":20001"), ("GETRANGE k 0 0", "$1|x")],
+        );
+        assert_eq!(held.to_vec(), [b"$20000\r\n", &value[..], b"\r\n"].concat());
+    }
+
+    #[test]
+    fn a_growing_value_is_moved_rarely() {
+        let (mut value, mut moves, mut bytes) = (Vec::new(), 0, 0_usize);
+        while value.len() < 64 << 20 {
+            let before = value.capacity();
+            let at = value.len();
+            grow(&mut value, at, &[1; 1000]);
+            if value.capacity() != before {
+                moves += 1;
+                bytes += at;
+                assert!(value.capacity() <= 2 * value.len().max(DOUBLING_BYTES_MAX));
+            }
+        }
+        assert!(moves < 64, "{moves}");
+        assert!(bytes < 10 * value.len(), "{bytes} bytes moved for {}", value.len());
+        assert!(value.capacity() <= value.len() + value.len() / 7);
+    }
+}

@@ -261,3 +261,131 @@ fn delifeq(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     ctx.reply.integer(i64::from(deleted));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::dialogue::{NOT_AN_INTEGER, SYNTAX, converse};
+    use crate::testing::Bench;
+
+    #[test]
+    fn conditions() {
+        converse(&[
+            ("SET a 1 XX", "$-1"),
+            ("SET a 1 NX", "+OK"),
+            ("SET a 2 nx", "$-1"),
+            ("GET a", "$1|1"),
+            ("SET a 2 xx", "+OK"),
+            ("SET a 3 IFEQ 1", "$-1"),
+            ("SET a 3 IFEQ 2", "+OK"),
+            ("SET b 3 IFEQ 2", "$-1"),
+            ("EXISTS b", ":0"),
+            ("SETNX a 9", ":0"),
+            ("SETNX b 9", ":1"),
+            ("DELIFEQ a 9", ":0"),
+            ("DELIFEQ a 3", ":1"),
+            ("DELIFEQ a 3", ":0"),
+        ]);
+    }
+
+    #[test]
+    fn get_answers_the_old_value() {
+        converse(&[
+            ("SET a 1 GET", "$-1"),
+            ("SET a 2 GET", "$1|1"),
+            ("SET a 3 NX GET", "$1|2"),
+            ("GET a", "$1|2"),
+            ("SET b 3 NX GET", "$-1"),
+            ("GET b", "$1|3"),
+            ("SET c 3 XX GET", "$-1"),
+            ("EXISTS c", ":0"),
+            ("SET a 4 IFEQ 9 GET", "$1|2"),
+            ("SET a 4 IFEQ 2 GET", "$1|2"),
+            ("GETSET a 5", "$1|4"),
+            ("GETSET d 5", "$-1"),
+        ]);
+    }
+
+    #[test]
+    fn deadlines() {
+        converse(&[
+            ("SET a 1 EX 100", "+OK"),
+            ("TTL a", ":100"),
+            ("SET a 2 KEEPTTL", "+OK"),
+            ("TTL a", ":100"),
+            ("SET a 3", "+OK"),
+            ("TTL a", ":-1"),
+            ("SET a 3 px 200000", "+OK"),
+            ("TTL a", ":200"),
+            ("GETSET a 3", "$1|3"),
+            ("TTL a", ":-1"),
+            ("SET a 3 PXAT 4102444800000", "+OK"),
+            ("PEXPIRETIME a", ":4102444800000"),
+            ("SET a 3 EXAT 4102444801 EXAT 4102444802", "+OK"),
+            ("EXPIRETIME a", ":4102444802"),
+            ("SET a 3 PXAT 9223372036854775807", "+OK"),
+            ("PEXPIRETIME a", ":9223372036854775807"),
+            ("SETEX a 100 x", "+OK"),
+            ("TTL a", ":100"),
+            ("PSETEX a 200000 x", "+OK"),
+            ("TTL a", ":200"),
+            ("SET a 3 EXAT 1 GET", "$1|x"),
+            ("EXISTS a", ":0"),
+            ("SET a 3 NX KEEPTTL", "+OK"),
+            ("TTL a", ":-1"),
+        ]);
+    }
+
+    #[test]
+    fn a_value_is_gone_once_its_time_is_over() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.run(b"SET a 1 PX 1"), b"+OK\r\n");
+        while bench.run(b"GET a") != b"$-1\r\n" {
+            std::thread::yield_now();
+        }
+        assert_eq!(bench.run(b"SET a 1 NX"), b"+OK\r\n");
+        assert_eq!(bench.run(b"TTL a"), b":-1\r\n");
+    }
+
+    #[test]
+    fn refusals() {
+        let invalid = "-ERR invalid expire time in 'set' command";
+        converse(&[
+            ("SET a", "-ERR wrong number of arguments for 'set' command"),
+            ("SET a 1 FOO", SYNTAX),
+            ("SET a 1 PERSIST", SYNTAX),
+            ("SET a 1 NX XX", SYNTAX),
+            ("SET a 1 XX IFEQ 1", SYNTAX),
+            ("SET a 1 IFEQ 1 IFEQ 1", SYNTAX),
+            ("SET a 1 IFEQ", SYNTAX),
+            ("SET a 1 EX", SYNTAX),
+            ("SET a 1 EX 10 PX 10", SYNTAX),
+            ("SET a 1 EX 10 KEEPTTL", SYNTAX),
+            ("SET a 1 KEEPTTL EX 10", SYNTAX),
+            ("SET a 1 EX x", NOT_AN_INTEGER),
+            ("SET a 1 EX 0", invalid),
+            ("SET a 1 PX -1", invalid),
+            ("SET a 1 EX 9223372036854775807", invalid),
+            ("SET a 1 PX 9223372036854775807", invalid),
+            ("SET a 1 EXAT 9223372036854775807", invalid),
+            ("SETEX a 0 v", "-ERR invalid expire time in 'setex' command"),
+            ("PSETEX a -1 v", "-ERR invalid expire time in 'psetex' command"),
+            ("SETEX a x v", NOT_AN_INTEGER),
+            ("EXISTS a", ":0"),
+        ]);
+    }
+
+    #[test]
+    fn encodings() {
+        for (value, encoding) in [
+            ("0", "$3|int"),
+            ("-9223372036854775808", "$3|int"),
+            ("9223372036854775808", "$6|embstr"),
+            ("007", "$6|embstr"),
+            ("1.0", "$6|embstr"),
+            (&"x".repeat(44), "$6|embstr"),
+            (&"x".repeat(45), "$3|raw"),
+        ] {
+            converse(&[(&format!("SET a {value}"), "+OK"), ("OBJECT ENCODING a", encoding)]);
+        }
+    }
+}
