@@ -107,10 +107,15 @@ fn shapes(server: &Server, names: &[String]) -> Vec<Shape> {
             name: name.text(),
             arity: arity.integer(),
             first_last_step: [first.integer(), last.integer(), step.integer()],
-            flags: flags.elements().iter().map(Value::text).collect(),
+            flags: flags.elements().iter().map(flag).collect(),
         }
     })
     .collect()
+}
+
+/// Valkey's name for a flag that it has renamed is taken for Redis's.
+fn flag(value: &Value) -> String {
+    value.text().replace("skip_commandlog", "skip_slowlog")
 }
 
 fn names(server: &Server) -> Vec<String> {
@@ -169,6 +174,7 @@ mod needs_valkey {
 
     #[test]
     fn commands_have_the_same_shape() {
-        compare_shapes(&valkey(), &[]);
+        // Redis knows no `no_multi`: what it marks is refused by the command itself.
+        compare_shapes(&valkey(), &["no_multi"]);
     }
 }

@@ -99,7 +99,7 @@ fn protected_mode_serves_this_machine_only() {
     stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
     let mut text = String::new();
     let _ = std::io::Read::read_to_string(&mut &stream, &mut text);
-    assert!(text.starts_with("-DENIED Redis is running in protected mode"), "{text}");
+    assert!(text.starts_with("-DENIED ") && text.contains("protected mode"), "{text}");
 }
 
 /// An address of this machine that is not loopback. Connecting a UDP socket sends nothing.

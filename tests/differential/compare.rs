@@ -35,7 +35,6 @@ enum Kind {
 /// What Redis 7.0 answered and later servers answer differently: command, beginning of the old reply and of
 /// the new one, where `""` is any. Limpid follows Valkey 9.
 const CHANGED_SINCE_7_0: &[(&str, &str, &str)] = &[
-    ("MULTI", "-ERR MULTI calls can not be nested", "-ERR Command 'multi' not allowed inside a transaction"),
     // The expiry is now checked before the key is looked up.
     ("GETEX", "$-1", "-ERR value is not an integer"),
     ("GETEX", "$-1", "-ERR invalid expire time"),

@@ -287,7 +287,7 @@ const TEMPLATES_VALKEY: &[(usize, &str)] = &[
 pub struct Grammar {
     templates: Vec<(usize, &'static str)>,
     weight: usize,
-    /// MULTI or WATCH inside MULTI ends the comparison with Redis 7.0, so they are rarely wanted there.
+    /// MULTI or WATCH inside MULTI ends the comparison with Valkey, so they are rarely wanted there.
     avoids_nesting: bool,
 }
 
@@ -298,7 +298,7 @@ impl Grammar {
             templates.extend_from_slice(TEMPLATES_VALKEY);
         }
         let weight = templates.iter().map(|(weight, _)| weight).sum();
-        Grammar { templates, weight, avoids_nesting: reference_is_7_0 }
+        Grammar { templates, weight, avoids_nesting: !reference_is_7_0 }
     }
 
     pub fn sequence(&self, rng: &mut Rng, length: usize) -> Vec<Step> {

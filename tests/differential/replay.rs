@@ -82,7 +82,7 @@ pub fn play(pair: &Pair, style: Style, steps: &[Step]) -> io::Result<Option<Diff
     let mut at = 0;
     while at < steps.len() {
         let until = batch_end(pair, steps, at, style.batch_max);
-        if pair.reference_is_7_0 && nests(&queued, &steps[at]) {
+        if !pair.reference_is_7_0 && nests(&queued, &steps[at]) {
             return Ok(None);
         }
         let found = match &steps[at].action {
@@ -100,7 +100,8 @@ pub fn play(pair: &Pair, style: Style, steps: &[Step]) -> io::Result<Option<Diff
     Ok(None)
 }
 
-/// Redis 7.0 refused MULTI and WATCH inside MULTI and went on; later servers abort the transaction.
+/// MULTI and WATCH inside MULTI are refused by Redis, and the transaction goes on; Valkey aborts it. Limpid does
+/// as Redis does.
 fn nests(queued: &Queued, step: &Step) -> bool {
     let Action::Call(arguments) = &step.action else { return false };
     queued[step.connection].is_some() && (is_named(arguments, "MULTI") || is_named(arguments, "WATCH"))
@@ -111,7 +112,7 @@ fn batch_end(pair: &Pair, steps: &[Step], at: usize, batch_max: usize) -> usize 
     let joins = |step: &Step| {
         let Action::Call(arguments) = &step.action else { return false };
         // Whether these are nested is known only once the replies before them are.
-        let waits = pair.reference_is_7_0 && (is_named(arguments, "MULTI") || is_named(arguments, "WATCH"));
+        let waits = !pair.reference_is_7_0 && (is_named(arguments, "MULTI") || is_named(arguments, "WATCH"));
         step.connection == steps[at].connection && !waits
     };
     let Action::Call(_) = steps[at].action else { return at + 1 };
