@@ -25,6 +25,8 @@ use crate::{registry, transaction};
 use keyspace::locks::Place;
 use keyspace::{Databases, Journal, Key};
 use observe::os::clock::{self, Ticks};
+use observe::record::Observer;
+use observe::record::latency::Stage;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -79,6 +81,8 @@ pub(crate) enum Step {
 /// See the module's text.
 pub struct Executor {
     pub instance: Arc<Instance>,
+    /// Other connections that wait for this worker; told by it, for the delay a slow command gives to others.
+    pub others_ready: u32,
     worker: usize,
     place: Place,
     journal: Journal,
@@ -89,7 +93,15 @@ pub struct Executor {
 impl Executor {
     pub fn new(instance: Arc<Instance>, worker: usize, place: Place, seed: u64) -> Executor {
         let journal = Journal::new(instance.hasher.clone(), seed);
-        Executor { instance, worker, place, journal, admission: Admission::default(), lock_ids: Vec::new() }
+        Executor {
+            instance,
+            others_ready: 0,
+            worker,
+            place,
+            journal,
+            admission: Admission::default(),
+            lock_ids: Vec::new(),
+        }
     }
 
     /// Executes requests in order, at most [`BATCH_MAX`]. `arrived` is when they were read, or a better lower bound;
@@ -100,7 +112,7 @@ impl Executor {
     ) -> End {
         let instance = Arc::clone(&self.instance);
         self.journal.now_ms = instance.now_ms();
-        let clock = Clock::new(arrived, &instance);
+        let clock = Clock::new(arrived, self.others_ready, &instance);
         let mut at = 0;
         while at < requests.len() && !session.closing {
             let step = self.run_shared(&instance, &requests[at..], &mut at, session, reply, &clock, parked);
@@ -128,6 +140,7 @@ impl Executor {
         &mut self, instance: &Instance, requests: &[Args<'_>], at: &mut usize, session: &mut Session,
         reply: &mut Reply, clock: &Clock, parked: &mut Parked,
     ) -> Step {
+        let first = *at;
         let shared = instance.gate.enter(&mut self.place);
         let mut recorder = instance.recorders[self.worker].lock();
         recorder.set_batch_depth(requests.len() as u32);
@@ -147,6 +160,9 @@ impl Executor {
                 break;
             }
             *at += 1;
+        }
+        if let Some(last) = at.checked_sub(first).and_then(|done| batch.get(done.saturating_sub(1))) {
+            ctx.session.client.last_command.store(last.index, Relaxed);
         }
         let Data { journal, mut recorder, .. } = ctx.data;
         recording::settle(journal, &mut recorder, instance);
@@ -192,6 +208,16 @@ impl Executor {
         recording::settle(&mut self.journal, &mut recorder, &instance);
         instance.rates.note(self.worker, self.journal.now_ms, &recorder);
         more
+    }
+
+    /// Records how long the replies of a batch took to send, for the command that came last in it and the `weight`
+    /// batches it stands for.
+    pub fn record_flush(&mut self, session: &Session, ns: u64, weight: u32) {
+        let mut recorder = self.instance.recorders[self.worker].lock();
+        let command = session.client.last_command.load(Relaxed);
+        if recorder.switches.is_on(Observer::Latency) && command != UNKNOWN {
+            recorder.latency.record(command, Stage::Flush, ns, weight);
+        }
     }
 
     /// Unregisters what a closed session left in the keyspace.
@@ -301,7 +327,7 @@ fn lock<'a>(
         return true;
     }
     lock_ids.clear();
-    key_ids(request.args, command, ctx.data.database, ctx.data.journal, lock_ids);
+    key_ids(request.args, command, ctx.data.database, ctx.data.databases, ctx.data.journal, lock_ids);
     lock_ids.sort_unstable();
     lock_ids.dedup();
     let started = clock::now();
@@ -325,13 +351,20 @@ fn lock_one<'a>(
     locked
 }
 
-/// Appends the lock ids of all keys of a request, those in other databases included.
+/// Appends the lock ids of all keys of a request, those in other databases included. A database that does not exist
+/// has none; the body answers the error.
 pub(crate) fn key_ids(
-    args: Args<'_>, command: &Command, database: usize, journal: &Journal, ids: &mut Vec<LockId>,
+    args: Args<'_>, command: &Command, database: usize, databases: &Databases, journal: &Journal,
+    ids: &mut Vec<LockId>,
 ) {
-    command.each_key(args, |key| ids.push(lock_id(database, journal.hasher.hash(key))));
+    let mut push = |database: usize, key: &[u8]| {
+        if database < databases.count() {
+            ids.push(lock_id(database, journal.hasher.hash(key)));
+        }
+    };
+    command.each_key(args, |key| push(database, key));
     if let Some(other_databases) = command.other_databases {
-        other_databases(args, &mut |database, key| ids.push(lock_id(database, journal.hasher.hash(key))));
+        other_databases(args, &mut push);
     }
 }
 
@@ -385,7 +418,7 @@ impl AloneRoom<'_> {
             return recording::record_alone(&mut ctx, &ran);
         }
         let mut ids = Vec::new();
-        key_ids(request.args, command, session.database, self.journal, &mut ids);
+        key_ids(request.args, command, session.database, databases, self.journal, &mut ids);
         ids.sort_unstable();
         ids.dedup();
         let locks = crate::data::lock_uncontended(databases, &ids, self.journal.now_ms);

@@ -19,13 +19,14 @@ use keyspace::eviction::Policy;
 use keyspace::locks::{Gate, Place, Shared};
 use keyspace::{Databases, KeyHasher};
 use observe::os::clock::{self, Ticks};
+use observe::record::prefix;
 use observe::record::prefix_tree::PrefixTree;
 use observe::record::{OBSERVERS, Recorder, Snapshot, Switches};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// How far wall clock and monotonic clock may drift apart before it is called a jump and absolute deadlines follow it.
 const JUMP_MS: i64 = 500;
@@ -55,6 +56,9 @@ pub struct Instance {
     /// Set by the binary, which alone knows the allocator.
     pub allocator: OnceLock<Allocator>,
     started: Ticks,
+    /// The same moment on the system's monotonic clock.
+    anchor: Instant,
+    correction_ms: AtomicI64,
     wall_offset_ms: AtomicI64,
     /// For whoever is not a worker: the admin plane, background accounting.
     visitor: Mutex<Place>,
@@ -140,6 +144,8 @@ impl Instance {
             active_expiry: AtomicBool::new(true),
             allocator: OnceLock::new(),
             started: clock::now(),
+            anchor: Instant::now(),
+            correction_ms: AtomicI64::new(0),
             wall_offset_ms: AtomicI64::new(wall_ms()),
             visitor: Mutex::new(visitor),
             wakers: OnceLock::new(),
@@ -151,6 +157,12 @@ impl Instance {
     /// Milliseconds of the keyspace's clock: monotonic, 1 at the start.
     #[inline]
     pub fn now_ms(&self) -> i64 {
+        self.counted_ms() + self.correction_ms.load(Relaxed)
+    }
+
+    /// Milliseconds since the start by the processor's counter, off by some parts per million.
+    #[inline]
+    fn counted_ms(&self) -> i64 {
         (clock::now().ns_since(self.started) / 1_000_000) as i64 + 1
     }
 
@@ -165,9 +177,12 @@ impl Instance {
         unix_ms.saturating_sub(self.wall_offset_ms.load(Relaxed) - 1)
     }
 
-    /// Compares the clocks; to be called now and then. Returns the jump in milliseconds if the wall clock jumped.
+    /// Compares the clocks; to be called about once a second. Returns the jump in milliseconds if the wall clock jumped.
     /// Deadlines stay where they are on the monotonic clock; only their Unix times are told anew.
     pub fn follow_wall_clock(&self) -> Option<i64> {
+        // The system's monotonic clock is disciplined by NTP, the processor's counter is not.
+        let system_ms = self.anchor.elapsed().as_millis() as i64 + 1;
+        self.correction_ms.store(system_ms - self.counted_ms(), Relaxed);
         let expected = self.to_unix_ms(self.now_ms());
         let jump = wall_ms() - expected;
         if jump.abs() < JUMP_MS {
@@ -231,6 +246,13 @@ impl Instance {
     pub fn stop(&self) {
         self.stopping.store(true, Relaxed);
         (0..self.workers).for_each(|worker| self.wake(worker));
+    }
+
+    /// Frees the ids of prefixes without keys when they get scarce; to be called once a second.
+    pub fn maintain_prefixes(&self) {
+        prefix::maintain(&self.prefix_tree, |visit| {
+            self.recorders.iter().for_each(|recorder| visit(&mut recorder.lock().prefixes));
+        });
     }
 
     /// Bytes allocated, and the highest figure seen by anybody who asked.

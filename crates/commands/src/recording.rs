@@ -15,7 +15,7 @@ use crate::instance::Instance;
 use keyspace::{Journal, Key};
 use observe::os::clock::{self, Ticks};
 use observe::record::hotkeys::{Access, KeyAccess};
-use observe::record::latency::Stage;
+use observe::record::latency::{HOLD_NS, Stage};
 use observe::record::{Observer, Recorder};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -25,6 +25,8 @@ const SLOW_LOG_COMPLETE_US: i64 = 100;
 /// The clock of one batch.
 pub(crate) struct Clock {
     arrived: Ticks,
+    /// Other connections of this worker that had something to do when the batch began.
+    others_ready: u32,
     time_all: bool,
     threshold_us: i64,
 }
@@ -41,9 +43,9 @@ pub(crate) struct Timing {
 }
 
 impl Clock {
-    pub(crate) fn new(arrived: Ticks, instance: &Instance) -> Clock {
+    pub(crate) fn new(arrived: Ticks, others_ready: u32, instance: &Instance) -> Clock {
         let threshold_us = instance.settings.slowlog_log_slower_than_us();
-        Clock { arrived, time_all: (0..SLOW_LOG_COMPLETE_US).contains(&threshold_us), threshold_us }
+        Clock { arrived, others_ready, time_all: (0..SLOW_LOG_COMPLETE_US).contains(&threshold_us), threshold_us }
     }
 
     /// Called once per command, before its locks are taken.
@@ -68,7 +70,7 @@ pub(crate) struct Ran<'a> {
 /// Records a command that ran, while its stripes are still held.
 #[inline]
 pub(crate) fn record(ctx: &mut Ctx<'_>, ran: &Ran<'_>, reply_before: wire::Mark) {
-    count(ran, &mut ctx.data.recorder);
+    count(ran, &mut ctx.data.recorder, &ctx.session.client);
     if !ctx.data.journal.changes.is_empty() {
         drain(ctx.data.journal, &mut ctx.data.recorder);
     }
@@ -83,16 +85,17 @@ pub(crate) fn record(ctx: &mut Ctx<'_>, ran: &Ran<'_>, reply_before: wire::Mark)
 
 /// Records a command that ran behind the gate on whole databases.
 pub(crate) fn record_alone(ctx: &mut AloneCtx<'_>, ran: &Ran<'_>) {
-    count(ran, &mut ctx.recorder);
+    count(ran, &mut ctx.recorder, &ctx.session.client);
     time(ran, &mut ctx.recorder, ctx.instance, &ctx.session.client, ctx.journal.now_ms);
 }
 
 #[inline]
-fn count(ran: &Ran<'_>, recorder: &mut Recorder) {
+fn count(ran: &Ran<'_>, recorder: &mut Recorder, client: &Client) {
     recorder.latency.called(ran.request.index);
     if let Err(error) = ran.outcome {
         recorder.latency.failed(ran.request.index);
         recorder.errors.record(error.text().as_bytes());
+        Client::add(&client.errors, 1);
     }
 }
 
@@ -102,8 +105,13 @@ fn time(ran: &Ran<'_>, recorder: &mut Recorder, instance: &Instance, client: &Cl
     let Some(started) = timing.started else { return 0 };
     let run_ns = clock::now().ns_since(started).saturating_sub(timing.lock_ns);
     if recorder.switches.is_on(Observer::Latency) {
-        let weight = if command.flags.has(FAST) { timing.weight.max(1) } else { 1 };
+        // Where every call of the command is timed, each stands for itself.
+        let is_sample = command.flags.has(FAST) && !clock.time_all;
+        let weight = if is_sample { timing.weight.max(1) } else { 1 };
         recorder.latency.record(request.index, Stage::Run, run_ns, weight);
+        if run_ns >= HOLD_NS {
+            recorder.latency.delayed_others(request.index, run_ns, clock.others_ready);
+        }
         recorder.latency.record(request.index, Stage::Wait, started.ns_since(clock.arrived), weight);
         if timing.lock_ns > 0 {
             recorder.latency.record(request.index, Stage::Lock, timing.lock_ns, weight);
@@ -201,6 +209,9 @@ pub(crate) fn drain(journal: &mut Journal, recorder: &mut Recorder) {
             }
             (Some(before), None) => {
                 recorder.removed(node, key_bytes, before.value_bytes as usize, before.total_bytes as usize);
+                if change.removal == Some(keyspace::Removal::Evicted) {
+                    recorder.prefixes.evicted(node);
+                }
             }
             (Some(before), Some(after)) => {
                 let delta = i64::from(after.total_bytes) - i64::from(before.total_bytes);

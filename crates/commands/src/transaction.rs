@@ -200,7 +200,7 @@ pub(crate) fn execute<'a>(
         unwatch(ctx.session, ctx.data.databases);
         return fail(ctx, request, CommandError::EXEC_ABORTED);
     }
-    if !plan(multi, ctx.session, ctx.data.journal, lock_ids) {
+    if !plan(multi, ctx.session, ctx.data.databases, ctx.data.journal, lock_ids) {
         return Step::Alone;
     }
     let Some(locks) = lock_all(ctx.data.databases, lock_ids, ctx.data.now_ms()) else { return Step::Busy };
@@ -233,7 +233,9 @@ fn fail(ctx: &mut Ctx<'_>, request: &Prepared<'_>, error: CommandError) -> Step 
 }
 
 /// Collects the stripes a transaction needs; false if it needs the gate.
-fn plan(multi: &Multi, session: &Session, journal: &Journal, ids: &mut Vec<LockId>) -> bool {
+fn plan(
+    multi: &Multi, session: &Session, databases: &Databases, journal: &Journal, ids: &mut Vec<LockId>,
+) -> bool {
     ids.clear();
     let mut database = session.database;
     for queued in &multi.queue {
@@ -244,9 +246,11 @@ fn plan(multi: &Multi, session: &Session, journal: &Journal, ids: &mut Vec<LockI
         }
         let args = queued.args.as_args();
         if command.name == "SELECT" {
-            database = wire::number::parse_i64(args.at(1)).map_or(database, |chosen| chosen.max(0) as usize);
+            // A SELECT that will fail leaves the database as it was.
+            let chosen = wire::number::parse_i64(args.at(1)).and_then(|chosen| usize::try_from(chosen).ok());
+            database = chosen.filter(|&chosen| chosen < databases.count()).unwrap_or(database);
         }
-        key_ids(args, command, database, journal, ids);
+        key_ids(args, command, database, databases, journal, ids);
     }
     ids.extend(session.watched.iter().map(|watched| lock_id(watched.database, watched.hash)));
     ids.sort_unstable();

@@ -28,6 +28,8 @@ pub struct Change {
     pub key_bytes: u32,
     pub before: Option<Footprint>,
     pub after: Option<Footprint>,
+    /// Why the entry went, if it went by itself or by a command; None when another took its place.
+    pub removal: Option<Removal>,
 }
 
 /// Why an entry went.
@@ -90,12 +92,15 @@ impl Journal {
     pub(crate) fn changed(&mut self, of: &EntryRef<'_>, before: Option<Footprint>, after: Option<Footprint>) {
         if self.record_changes && before != after {
             let key_bytes = of.key().len() as u32;
-            self.changes.push(Change { prefix: of.prefix(), key_bytes, before, after });
+            self.changes.push(Change { prefix: of.prefix(), key_bytes, before, after, removal: None });
         }
     }
 
     pub(crate) fn removed(&mut self, entry: &EntryRef<'_>, why: Removal) {
         self.changed(entry, Some(footprint(entry)), None);
+        if let (true, Some(change)) = (self.record_changes, self.changes.last_mut()) {
+            change.removal = Some(why);
+        }
         match why {
             Removal::Deleted => self.writes += 1,
             Removal::Expired => self.expired_keys += 1,

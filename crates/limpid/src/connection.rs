@@ -11,12 +11,13 @@
 //!
 //! Thread safety: owned by one worker; `Send`, so it may move to another between batches.
 
+use crate::arrival;
 use crate::listen::Peer;
 use commands::clients::Client;
 use commands::config::ClientClass;
 use commands::dispatch::BATCH_MAX;
 use commands::{End, Executor, Parked, Session};
-use observe::os::clock::Ticks;
+use observe::os::clock::{self, Ticks};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
 use smallvec::SmallVec;
@@ -66,7 +67,11 @@ pub struct Lent<'a> {
     pub spans: &'a mut Vec<Span>,
     /// When the worker learned that there is something to read.
     pub arrived: Ticks,
+    /// Whether to ask the kernel for a better `arrived`.
+    pub ask_arrival: bool,
     pub now_ms: i64,
+    /// 0, or the number of turns for which this one's sending is timed.
+    pub time_flush: u32,
 }
 
 struct Held {
@@ -184,9 +189,9 @@ impl Connection {
     }
 
     fn read(&mut self, lent: &mut Lent<'_>) -> Next {
-        let received = match recv(self.peer.as_fd(), &mut *lent.buffer, RecvFlags::empty()) {
-            Ok((0, _)) => return Next::Close(Why::Gone),
-            Ok((received, _)) => received,
+        let received = match self.receive(lent) {
+            Ok(0) => return Next::Close(Why::Gone),
+            Ok(received) => received,
             Err(Errno::AGAIN) => {
                 self.readable = false;
                 return Next::Wait;
@@ -201,6 +206,16 @@ impl Connection {
         let next = self.execute_received(&buffer[..received], lent);
         lent.buffer = buffer;
         if next == Next::Wait && self.readable { Next::Again } else { next }
+    }
+
+    fn receive(&mut self, lent: &mut Lent<'_>) -> Result<usize, Errno> {
+        if !lent.ask_arrival {
+            return recv(self.peer.as_fd(), &mut *lent.buffer, RecvFlags::empty()).map(|(received, _)| received);
+        }
+        let (received, arrived) = arrival::receive(&self.peer, lent.buffer)
+            .map_err(|error| Errno::from_raw_os_error(error as i32))?;
+        lent.arrived = arrived.unwrap_or(lent.arrived);
+        Ok(received)
     }
 
     fn execute_received(&mut self, received: &[u8], lent: &mut Lent<'_>) -> Next {
@@ -360,7 +375,15 @@ impl Connection {
             lent.reply.clear();
             return self.check_output_limit(lent);
         }
-        let sent = send_some(&self.peer, lent.reply)?;
+        let sent = match lent.time_flush {
+            0 => send_some(&self.peer, lent.reply)?,
+            weight => {
+                let start = clock::now();
+                let sent = send_some(&self.peer, lent.reply)?;
+                lent.executor.record_flush(&self.session, clock::now().ns_since(start), weight);
+                sent
+            }
+        };
         if sent == lent.reply.len() {
             lent.reply.clear();
             return Ok(());

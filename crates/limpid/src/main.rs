@@ -4,6 +4,7 @@
 
 use std::process::ExitCode;
 
+mod arrival;
 mod bench;
 mod cli;
 mod config;

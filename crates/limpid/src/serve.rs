@@ -35,12 +35,6 @@ impl Running {
             let _ = worker.join();
         }
     }
-
-    /// Stops the server and waits for it.
-    pub fn stop(self) {
-        self.instance.stop();
-        self.wait();
-    }
 }
 
 /// Opens the sockets and starts the workers.

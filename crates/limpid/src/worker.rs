@@ -9,6 +9,7 @@
 //!
 //! Thread safety: everything here is the thread's own, except the `Mailbox`.
 
+use crate::arrival;
 use crate::connection::{Connection, Lent, Next, Why};
 use crate::listen::{self, Listener, Peer};
 use commands::clients::{Client, Origin};
@@ -33,6 +34,10 @@ const TICK: Duration = Duration::from_millis(100);
 const SPIN: Duration = Duration::from_micros(5);
 /// Of 256: how often spinning must have found work lately to be done again.
 const SPIN_WORTH: u32 = 128;
+/// A cycle longer than this makes the next reads ask when their bytes arrived; a shorter one bounds the error.
+const LONG_CYCLE_NS: u64 = 500_000;
+/// One turn of so many has its sending timed.
+const FLUSH_TIMED_EVERY: u32 = 16;
 /// An output buffer keeps at most this much between turns.
 const REPLY_KEPT_BYTES: usize = 256 << 10;
 /// Accepting pauses this long when the process is out of descriptors.
@@ -64,7 +69,12 @@ pub struct Worker {
     reply: Reply,
     spans: Vec<Span>,
     spin_score: u32,
+    waits: u64,
     turns: u64,
+    /// Events of this poll that are not handled yet.
+    ready: usize,
+    /// What is read now may have waited in its socket for long.
+    after_long_cycle: bool,
 }
 
 /// A worker's mailbox with the poll it wakes.
@@ -96,7 +106,10 @@ impl Worker {
             reply: Reply::new(),
             spans: Vec::new(),
             spin_score: SPIN_WORTH,
+            waits: 0,
             turns: 0,
+            ready: 0,
+            after_long_cycle: false,
         })
     }
 
@@ -118,14 +131,15 @@ impl Worker {
                 break;
             }
             let arrived = clock::now();
-            let cycle = Instant::now();
             self.handle(&events, arrived);
             self.serve_busy(arrived);
             let now = Instant::now();
+            let cycle_ns = clock::now().ns_since(arrived);
+            self.after_long_cycle = cycle_ns > LONG_CYCLE_NS;
             behind = if behind || now >= next_tick { self.executor.tick(now >= next_tick) } else { false };
             if now >= next_tick {
                 next_tick = now + TICK;
-                self.note_cycles(&instance, cycle.elapsed());
+                self.note_cycles(&instance, Duration::from_nanos(cycle_ns));
             }
             if now >= next_second {
                 next_second = now + Duration::from_secs(1);
@@ -143,10 +157,10 @@ impl Worker {
         let spin = match self.executor.instance.settings.busy_poll() {
             BusyPoll::Off => Duration::ZERO,
             BusyPoll::Fixed(us) => Duration::from_micros(us.into()),
-            BusyPoll::Adaptive if self.spin_score >= SPIN_WORTH || self.turns % 64 == 0 => SPIN,
+            BusyPoll::Adaptive if self.spin_score >= SPIN_WORTH || self.waits % 64 == 0 => SPIN,
             BusyPoll::Adaptive => Duration::ZERO,
         };
-        self.turns += 1;
+        self.waits += 1;
         if !spin.is_zero() {
             let start = clock::now();
             loop {
@@ -176,7 +190,9 @@ impl Worker {
 
     fn handle(&mut self, events: &Events, arrived: Ticks) {
         let mut woken = false;
+        self.ready = events.iter().count();
         for event in events {
+            self.ready = self.ready.saturating_sub(1);
             match event.token() {
                 WAKE => woken = true,
                 Token(token) if token >= LISTENERS => self.accept(token - LISTENERS),
@@ -211,10 +227,14 @@ impl Worker {
     }
 
     fn turn(&mut self, slot: usize, arrived: Ticks) {
-        let Worker { connections, executor, buffer, reply, spans, .. } = self;
+        let Worker { connections, executor, buffer, reply, spans, busy, turns, .. } = self;
         let Some(Some(connection)) = connections.get_mut(slot) else { return };
         let now_ms = executor.instance.now_ms();
-        let mut lent = Lent { executor, buffer, reply, spans, arrived, now_ms };
+        *turns += 1;
+        let time_flush = if *turns % u64::from(FLUSH_TIMED_EVERY) == 0 { FLUSH_TIMED_EVERY } else { 0 };
+        executor.others_ready = (self.ready + busy.len()) as u32;
+        let ask_arrival = self.after_long_cycle;
+        let mut lent = Lent { executor, buffer, reply, spans, arrived, ask_arrival, now_ms, time_flush };
         match connection.turn(&mut lent) {
             Next::Wait => {}
             Next::Again | Next::Retry => {
@@ -274,6 +294,7 @@ impl Worker {
     fn connect(&mut self, mut peer: Peer, origin: Origin) {
         let instance = self.instance();
         listen::prepare(&peer, instance.settings.tcp_keepalive_seconds());
+        arrival::stamp(&peer);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.connections.push(None);
             self.connections.len() - 1
@@ -330,7 +351,7 @@ impl Worker {
         for slot in 0..self.connections.len() {
             let Worker { connections, executor, buffer, reply, spans, .. } = self;
             let Some(connection) = &mut connections[slot] else { continue };
-            let lent = Lent { executor, buffer, reply, spans, arrived, now_ms };
+            let lent = Lent { executor, buffer, reply, spans, arrived, ask_arrival: false, now_ms, time_flush: 0 };
             if let Some(why) = connection.check_time(&lent) {
                 self.close(slot, why);
             }
@@ -340,6 +361,7 @@ impl Worker {
                 tracing::warn!("The system clock jumped by {jump_ms} ms; times to live are not affected");
             }
             instance.used_memory_bytes();
+            instance.maintain_prefixes();
         }
     }
 

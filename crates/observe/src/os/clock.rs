@@ -40,6 +40,12 @@ impl Ticks {
     pub fn ns_since(self, earlier: Ticks) -> u64 {
         ticks_to_ns(self.0.saturating_sub(earlier.0))
     }
+
+    /// The reading that was due `ns` nanoseconds before this one.
+    pub fn before(self, ns: u64) -> Ticks {
+        let per_tick = u128::from(NS_PER_TICK_Q32.load(Ordering::Relaxed)).max(1);
+        Ticks(self.0.saturating_sub(((u128::from(ns) << 32) / per_tick) as u64))
+    }
 }
 
 /// Reads the clock: about 10 ns from the time-stamp counter, 25 ns from the system. The first call of the
@@ -139,6 +145,16 @@ fn paired_reading() -> (Instant, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_earlier_reading_is_as_far_away_as_was_asked() {
+        calibrate();
+        let now = now();
+        for ns in [0, 1_000, 1_000_000_000] {
+            let away = now.ns_since(now.before(ns));
+            assert!(away.abs_diff(ns) <= 2, "{away} for {ns}");
+        }
+    }
 
     #[test]
     fn follows_the_system_clock() {
