@@ -177,7 +177,7 @@ const UNIX_SECONDS_AHEAD: &[&str] = &["4102444800", "5000000000", "0", "-1", "92
 const UNIX_MILLISECONDS_AHEAD: &[&str] =
     &["4102444800000", "32503680000001", "0", "-1", "9223372036854775807", "abc"];
 
-/// Weight and template. `$` words: k key, v value, i integer, n small number, f float, s/m seconds or
+/// Weight and template. `$` words: k key, v value, w word, i integer, n small number, f float, s/m seconds or
 /// milliseconds to live, S/M Unix time in them, A/B the same for SET, d database, p pattern, y type, o SET options, e EXPIRE option,
 /// x GETEX options, c SCAN options.
 const TEMPLATES: &[(usize, &str)] = &[
@@ -240,12 +240,12 @@ const TEMPLATES: &[(usize, &str)] = &[
     (1, "FLUSHDB"),
     (1, "FLUSHDB ASYNC"),
     (1, "FLUSHALL SYNC"),
-    (1, "FLUSHALL $v"),
+    (1, "FLUSHALL $w"),
     (5, "KEYS $p"),
     (4, "RANDOMKEY"),
     (8, "OBJECT ENCODING $k"),
     (3, "OBJECT REFCOUNT $k"),
-    (1, "OBJECT $v $k"),
+    (1, "OBJECT $w $k"),
     (10, "MULTI"),
     (16, "EXEC"),
     (4, "DISCARD"),
@@ -259,14 +259,14 @@ const TEMPLATES: &[(usize, &str)] = &[
     (1, "CLIENT SETNAME name"),
     (1, "CLIENT GETNAME"),
     (1, "CLIENT SETNAME $v"),
-    (1, "NOSUCHCOMMAND $v $k"),
-    (1, "CLIENT $v"),
+    (1, "NOSUCHCOMMAND $w $k"),
+    (1, "CLIENT $w"),
     (1, "COMMAND GETKEYS SET $k $v"),
     (1, "COMMAND GETKEYS MSET $k $v $k $v"),
     (1, "COMMAND GETKEYS COPY $k $k"),
     (1, "HELLO $i"),
     (1, "CONFIG GET nonsense"),
-    (1, "CONFIG $v"),
+    (1, "CONFIG $w"),
     (1, "AUTH $v"),
     (1, "AUTH default $v"),
 ];
@@ -278,7 +278,7 @@ const TEMPLATES_VALKEY: &[(usize, &str)] = &[
     (10, "DELIFEQ $k $v"),
     (1, "COMMAND GETKEYS GET"),
     (1, "COMMAND GETKEYS PING"),
-    (1, "COMMAND GETKEYS $v"),
+    (1, "COMMAND GETKEYS $w"),
     (4, "SET $k $v IFEQ $v $o"),
     (2, "CLIENT SETINFO lib-name $v"),
 ];
@@ -372,6 +372,7 @@ fn expand(rng: &mut Rng, word: &str, arguments: &mut Arguments) {
     match word {
         "$k" => arguments.push(key(rng)),
         "$v" => arguments.push(value(rng)),
+        "$w" => arguments.push(plain_word(rng)),
         "$i" => arguments.push(one(rng, INTEGERS)),
         "$n" => arguments.push(one(rng, SMALL)),
         "$f" => arguments.push(one(rng, FLOATS)),
@@ -406,6 +407,12 @@ fn value(rng: &mut Rng) -> Vec<u8> {
         6 if rng.chance(5) => vec![b'L'; 20_000 + rng.below(50_000)],
         _ => rng.pick(&[&b"one"[..], b"two", b"three"]).to_vec(),
     }
+}
+
+/// A short value without control characters: error texts repeat it, and each server cuts and cleans them its way.
+fn plain_word(rng: &mut Rng) -> Vec<u8> {
+    let from = *rng.pick(&[&["one", "two", "three", "help me", "\"quoted\""][..], INTEGERS, FLOATS]);
+    rng.pick(from).as_bytes().to_vec()
 }
 
 fn set_option(rng: &mut Rng, arguments: &mut Arguments) {
@@ -469,12 +476,12 @@ fn spoil(rng: &mut Rng, arguments: &mut Arguments) {
         0 => {
             arguments.pop();
         }
-        1 => arguments.push(value(rng)),
+        1 => arguments.push(plain_word(rng)),
         2 => arguments.insert(at, arguments[at].clone()),
         3 if at > 0 => {
             arguments.remove(at);
         }
-        _ if at > 0 => arguments[at] = value(rng),
+        _ if at > 0 => arguments[at] = plain_word(rng),
         _ => arguments.truncate(1),
     }
     // COMMAND alone lists every command, which is compared elsewhere.
