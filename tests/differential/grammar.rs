@@ -258,8 +258,8 @@ const TEMPLATES: &[(usize, &str)] = &[
     (1, "RESET"),
     (1, "CLIENT SETNAME name"),
     (1, "CLIENT GETNAME"),
-    (1, "CLIENT SETNAME $v"),
-    (1, "NOSUCHCOMMAND $w $k"),
+    (1, "CLIENT SETNAME $w"),
+    (1, "NOSUCHCOMMAND $w $w"),
     (1, "CLIENT $w"),
     (1, "COMMAND GETKEYS SET $k $v"),
     (1, "COMMAND GETKEYS MSET $k $v $k $v"),
@@ -280,7 +280,7 @@ const TEMPLATES_VALKEY: &[(usize, &str)] = &[
     (1, "COMMAND GETKEYS PING"),
     (1, "COMMAND GETKEYS $w"),
     (4, "SET $k $v IFEQ $v $o"),
-    (2, "CLIENT SETINFO lib-name $v"),
+    (2, "CLIENT SETINFO lib-name $w"),
 ];
 
 /// Writes sequences of steps.
