@@ -83,6 +83,9 @@ pub struct Executor {
     pub instance: Arc<Instance>,
     /// Other connections that wait for this worker; told by it, for the delay a slow command gives to others.
     pub others_ready: u32,
+    /// Bytes received and sent since they were last counted; told by the worker.
+    pub bytes_in: u64,
+    pub bytes_out: u64,
     worker: usize,
     place: Place,
     journal: Journal,
@@ -96,6 +99,8 @@ impl Executor {
         Executor {
             instance,
             others_ready: 0,
+            bytes_in: 0,
+            bytes_out: 0,
             worker,
             place,
             journal,
@@ -145,6 +150,8 @@ impl Executor {
         let mut recorder = instance.recorders[self.worker].lock();
         recorder.set_batch_depth(requests.len() as u32);
         recorder.rotate(self.journal.now_ms as u64);
+        recorder.counters.bytes_in += std::mem::take(&mut self.bytes_in);
+        recorder.counters.bytes_out += std::mem::take(&mut self.bytes_out);
         let batch = prepare(requests, &shared, session.database, &self.journal);
         let database = session.database;
         let (journal, locks) = (&mut self.journal, Locks::new());
@@ -205,6 +212,8 @@ impl Executor {
         }
         self.admission.make_room(&instance, &databases, &mut self.journal);
         let mut recorder = instance.recorders[self.worker].lock();
+        recorder.counters.bytes_in += std::mem::take(&mut self.bytes_in);
+        recorder.counters.bytes_out += std::mem::take(&mut self.bytes_out);
         recording::settle(&mut self.journal, &mut recorder, &instance);
         instance.rates.note(self.worker, self.journal.now_ms, &recorder);
         more
