@@ -62,6 +62,8 @@ pub struct Client {
     pub batches: AtomicU64,
     pub bytes_in: AtomicU64,
     pub bytes_out: AtomicU64,
+    /// Time its commands ran, from the timed ones; only while the clients' observer is on.
+    pub run_ns: AtomicU64,
     pub database: AtomicU16,
     /// Index of the last command, `u16::MAX` before the first.
     pub last_command: AtomicU16,
@@ -96,6 +98,7 @@ impl Client {
             batches: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
+            run_ns: AtomicU64::new(0),
             database: AtomicU16::new(0),
             last_command: AtomicU16::new(u16::MAX),
             protocol: AtomicU8::new(2),

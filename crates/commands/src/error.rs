@@ -180,6 +180,15 @@ impl CommandError {
         CommandError::with(format!("ERR Rewriting config file: {reason}"))
     }
 
+    pub fn count_out_of_range(most: usize) -> CommandError {
+        CommandError::with(format!("ERR COUNT must be between 1 and {most}"))
+    }
+
+    pub fn no_such_command(name: &[u8]) -> CommandError {
+        let name = cited(name);
+        CommandError::with(format!("ERR No such command '{name}': a subcommand is written 'config|get'"))
+    }
+
     pub fn no_samples(event: &[u8]) -> CommandError {
         CommandError::with(format!("ERR No samples available for event '{}'", cited(event)))
     }

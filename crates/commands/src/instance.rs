@@ -11,6 +11,7 @@
 
 use crate::clients::Clients;
 use crate::config::{HashFunction, MaxmemoryPolicy, Settings};
+use crate::profile::Windows;
 use crate::rates::RateKeeper;
 use crate::registry;
 use crate::slowlog::SlowLog;
@@ -44,6 +45,8 @@ pub struct Instance {
     pub spikes: Spikes,
     pub counters: Counters,
     pub rates: RateKeeper,
+    /// Since when the profile's figures count.
+    pub profile_windows: Windows,
     /// 40 hexadecimal digits, new with every start.
     pub run_id: String,
     pub workers: usize,
@@ -137,6 +140,7 @@ impl Instance {
             spikes: Spikes::default(),
             counters: Counters::default(),
             rates: RateKeeper::new(workers),
+            profile_windows: Windows::default(),
             run_id,
             workers,
             config_file,

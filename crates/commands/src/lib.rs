@@ -18,6 +18,7 @@ mod glob;
 pub mod instance;
 pub mod keys;
 mod options;
+pub mod profile;
 mod recording;
 pub mod rates;
 pub mod registry;

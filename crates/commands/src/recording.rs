@@ -104,10 +104,13 @@ fn time(ran: &Ran<'_>, recorder: &mut Recorder, instance: &Instance, client: &Cl
     let Ran { request, command, clock, timing, .. } = ran;
     let Some(started) = timing.started else { return 0 };
     let run_ns = clock::now().ns_since(started).saturating_sub(timing.lock_ns);
+    // Where every call of the command is timed, each stands for itself.
+    let is_sample = command.flags.has(FAST) && !clock.time_all;
+    let weight = if is_sample { timing.weight.max(1) } else { 1 };
+    if recorder.switches.is_on(Observer::Clients) {
+        Client::add(&client.run_ns, run_ns.saturating_mul(u64::from(weight)));
+    }
     if recorder.switches.is_on(Observer::Latency) {
-        // Where every call of the command is timed, each stands for itself.
-        let is_sample = command.flags.has(FAST) && !clock.time_all;
-        let weight = if is_sample { timing.weight.max(1) } else { 1 };
         recorder.latency.record(request.index, Stage::Run, run_ns, weight);
         if run_ns >= HOLD_NS {
             recorder.latency.delayed_others(request.index, run_ns, clock.others_ready);

@@ -39,6 +39,7 @@ const FAMILIES: &[&[Command]] = &[
     crate::transaction::COMMANDS,
     crate::connection::COMMANDS,
     crate::server::COMMANDS,
+    crate::profile::COMMANDS,
 ];
 
 impl Registry {

@@ -96,6 +96,22 @@ impl Bench {
         reply.to_vec()
     }
 
+    /// Runs requests as one batch, as a worker does with what a pipelining client has sent, and returns the replies.
+    pub fn batch<S: AsRef<[u8]>>(&mut self, requests: &[Vec<S>]) -> Vec<u8> {
+        let owned: Vec<wire::OwnedArgs> =
+            requests.iter().map(|request| wire::OwnedArgs::from_slices(request)).collect();
+        let args: Vec<Args<'_>> = owned.iter().map(|owned| owned.as_args()).collect();
+        let (mut reply, mut parked, mut at) = (Reply::new(), Parked::default(), 0);
+        while at < args.len() && !self.session.closing {
+            let batch = &args[at..args.len().min(at + BATCH_MAX)];
+            match self.executor.run(batch, &mut self.session, &mut reply, clock::now(), &mut parked) {
+                End::Done => at += batch.len(),
+                End::Parked { at: parked_at } => at += parked_at,
+            }
+        }
+        reply.to_vec()
+    }
+
     /// Runs one request until it is done, as a worker would that has nothing else to do.
     pub fn execute(&mut self, args: Args<'_>, reply: &mut Reply) {
         let mut parked = Parked::default();

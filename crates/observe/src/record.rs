@@ -19,6 +19,7 @@
 //!
 //! Thread safety: owned by one worker behind its lock; [`Snapshot`] is a plain value.
 
+pub mod baseline;
 pub mod clients;
 pub mod errors;
 pub mod histogram;
@@ -140,6 +141,16 @@ impl Counters {
         self.expired += other.expired;
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
+    }
+
+    /// Takes away what was counted before.
+    pub fn subtract(&mut self, before: &Counters) {
+        self.hits = self.hits.saturating_sub(before.hits);
+        self.misses = self.misses.saturating_sub(before.misses);
+        self.evicted = self.evicted.saturating_sub(before.evicted);
+        self.expired = self.expired.saturating_sub(before.expired);
+        self.bytes_in = self.bytes_in.saturating_sub(before.bytes_in);
+        self.bytes_out = self.bytes_out.saturating_sub(before.bytes_out);
     }
 }
 

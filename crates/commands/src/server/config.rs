@@ -87,8 +87,7 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let is_local = super::debug::is_local(&ctx.session.client.origin);
     let changed = ctx.instance.settings.set(&pairs, is_local).map_err(CommandError::with)?;
     if changed.iter().any(|directive| directive.name.starts_with("profiling")) {
-        let switches = ctx.instance.switches();
-        ctx.each_recorder(|recorder| recorder.switches = switches);
+        crate::profile::switch(ctx);
     }
     ctx.reply.ok();
     Ok(())
@@ -96,6 +95,7 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 fn resetstat(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     ctx.each_recorder(|recorder| recorder.reset_statistics());
+    ctx.instance.profile_windows.counters_restarted(ctx.instance.now_ms());
     let counters = &ctx.instance.counters;
     for counter in [
         &counters.rejected_connections,

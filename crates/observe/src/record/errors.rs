@@ -33,6 +33,16 @@ impl Errors {
         }
     }
 
+    /// Takes away what was counted before; codes that did not come again are gone.
+    pub fn subtract(&mut self, before: &Errors) {
+        for (code, count) in &mut self.codes {
+            let counted = before.codes.iter().find(|(known, _)| known == code).map_or(0, |(_, count)| *count);
+            *count = count.saturating_sub(counted);
+        }
+        self.codes.retain(|(_, count)| *count > 0);
+        self.total = self.codes.iter().map(|(_, count)| count).sum();
+    }
+
     /// Codes and counts, most first.
     pub fn top(&self) -> Vec<(&str, u64)> {
         let mut codes: Vec<(&str, u64)> = self.codes.iter().map(|(code, count)| (&**code, *count)).collect();

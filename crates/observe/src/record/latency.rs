@@ -357,6 +357,25 @@ impl LatencySnapshot {
         }
     }
 
+    /// Takes away calls counted before, given by ascending index; what was not used since is gone.
+    pub(super) fn subtract(&mut self, before: &[(u16, CallCounts)]) {
+        for stats in &mut self.commands {
+            let Ok(at) = before.binary_search_by_key(&stats.command, |(command, _)| *command) else { continue };
+            let (counts, before) = (&mut stats.counts, &before[at].1);
+            counts.calls = counts.calls.saturating_sub(before.calls);
+            counts.rejected = counts.rejected.saturating_sub(before.rejected);
+            counts.failed = counts.failed.saturating_sub(before.failed);
+            counts.holds = counts.holds.saturating_sub(before.holds);
+            counts.hold_ns = counts.hold_ns.saturating_sub(before.hold_ns);
+            counts.delay_given_ns = counts.delay_given_ns.saturating_sub(before.delay_given_ns);
+        }
+        self.commands.retain(|stats| {
+            let counts = stats.counts;
+            let is_timed = stats.stages.iter().any(|stage| stage.count() > 0);
+            counts.calls + counts.rejected + counts.failed > 0 || is_timed
+        });
+    }
+
     /// Every command that was called, refused or timed, by ascending index.
     pub fn commands(&self) -> &[CommandStats] {
         &self.commands

@@ -1,0 +1,76 @@
+//! What a report is made from: the merged recorders, the connections, and the server's facts, at one moment.
+//!
+//! Not a report: `observe::report` makes those from it, for PROF and for the admin plane alike.
+//!
+//! Invariant: gathering takes each lock shortly and one after the other; nothing is held while a report is made.
+//!
+//! Thread safety: plain values.
+
+use crate::clients::Client;
+use crate::instance::Instance;
+use crate::registry;
+use observe::record::Snapshot;
+use observe::record::clients::{ClientCounters, ClientSnapshot};
+use observe::report::redact::Redactor;
+use observe::report::{Facts, Input};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// See the module's text.
+pub struct Evidence {
+    pub snapshot: Snapshot,
+    pub clients: Vec<ClientSnapshot>,
+    pub facts: Facts,
+    pub redactor: Redactor,
+}
+
+impl Evidence {
+    /// Adds to the merged recorders what else a report needs.
+    pub fn of(instance: &Instance, mut snapshot: Snapshot) -> Evidence {
+        let windows = instance.profile_windows.apply(&mut snapshot, instance);
+        let facts = Facts {
+            used_memory_bytes: instance.used_memory_bytes().0,
+            memory_bytes_max: instance.settings.maxmemory_bytes(),
+            eviction_policy: instance.settings.maxmemory_policy().name().to_owned(),
+            ..windows
+        };
+        let clients = instance.clients.all().iter().map(|client| client_snapshot(client)).collect();
+        Evidence {
+            snapshot,
+            clients,
+            facts,
+            redactor: Redactor { redacts: instance.settings.redacts_keys() },
+        }
+    }
+
+    pub fn input(&self) -> Input<'_> {
+        Input {
+            snapshot: &self.snapshot,
+            clients: &self.clients,
+            facts: &self.facts,
+            command_name: &|index| registry::entry(index).full_name.as_str(),
+            redactor: &self.redactor,
+        }
+    }
+}
+
+fn client_snapshot(client: &Client) -> ClientSnapshot {
+    ClientSnapshot {
+        id: client.id,
+        address: client.origin.peer(),
+        name: client.names.lock().name.clone(),
+        counters: ClientCounters {
+            commands: client.commands.load(Relaxed),
+            errors: client.errors.load(Relaxed),
+            bytes_in: client.bytes_in.load(Relaxed),
+            bytes_out: client.bytes_out.load(Relaxed),
+            batches: client.batches.load(Relaxed),
+            run_ns: client.run_ns.load(Relaxed),
+            connected_ms: client.connected_ms.max(0) as u64,
+            active_ms: client.last_active_ms.load(Relaxed).max(0) as u64,
+            output_bytes_peak: client.output_bytes_peak.load(Relaxed),
+            slow_reads: u32::try_from(client.output_blocked.load(Relaxed)).unwrap_or(u32::MAX),
+            batch_max: 0,
+        },
+        output_bytes: client.output_bytes.load(Relaxed),
+    }
+}

@@ -1,0 +1,88 @@
+//! Since when the figures of each observer count: the start, its last reset, or the moment it was switched on.
+//!
+//! Not the figures: the recorders keep those. The exact counters of INFO go on through PROF RESET; what they stood at
+//! then is kept here, and reports subtract it.
+//!
+//! Invariant: moments are on the keyspace's clock, so a jump of the wall clock moves no window.
+//!
+//! Thread safety: Sync; a lock that only reports, resets and CONFIG SET take, never under another one.
+
+use crate::instance::Instance;
+use observe::record::baseline::Baseline;
+use observe::record::{OBSERVERS, Observer, Snapshot, Switches};
+use observe::report::Facts;
+use parking_lot::Mutex;
+
+/// See the module's text.
+#[derive(Default)]
+pub struct Windows {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Of the profile as a whole: its start or PROF RESET.
+    began_ms: i64,
+    /// Of single observers, when later than that.
+    observer_began_ms: [i64; OBSERVERS.len()],
+    baseline: Baseline,
+}
+
+impl Windows {
+    /// PROF RESET: every window begins now. `snapshot` is what the counters stood at.
+    pub fn restart_all(&self, snapshot: &Snapshot, now_ms: i64) {
+        *self.state.lock() = State {
+            began_ms: now_ms,
+            observer_began_ms: Default::default(),
+            baseline: Baseline::of(snapshot),
+        };
+    }
+
+    /// PROF RESET of one observer.
+    pub fn restart(&self, observer: Observer, snapshot: &Snapshot, now_ms: i64) {
+        let mut state = self.state.lock();
+        state.observer_began_ms[observer as usize] = now_ms;
+        if observer == Observer::Latency {
+            state.baseline.renew_calls(snapshot);
+        }
+    }
+
+    /// CONFIG RESETSTAT: the counters began again, so there is nothing to subtract any more. The latencies were
+    /// forgotten with them.
+    pub fn counters_restarted(&self, now_ms: i64) {
+        let mut state = self.state.lock();
+        state.baseline = Baseline::default();
+        state.observer_began_ms[Observer::Latency as usize] = now_ms;
+    }
+
+    /// Switches have changed: what is on now and was off begins now.
+    pub fn switched(&self, before: Switches, after: Switches, now_ms: i64) {
+        let mut state = self.state.lock();
+        for observer in OBSERVERS {
+            if after.is_on(observer) && !before.is_on(observer) {
+                state.observer_began_ms[observer as usize] = now_ms;
+            }
+        }
+    }
+
+    /// Leaves in a snapshot what was counted since the reset, and returns the windows' part of the facts.
+    pub(super) fn apply(&self, snapshot: &mut Snapshot, instance: &Instance) -> Facts {
+        let state = self.state.lock();
+        state.baseline.subtract_from(snapshot);
+        let now_ms = instance.now_ms();
+        let unix_s = |moment_ms: i64| (instance.to_unix_ms(moment_ms) / 1000).max(0) as u64;
+        let later = |observer: &Observer| state.observer_began_ms[*observer as usize] > state.began_ms;
+        let switched_on = OBSERVERS.into_iter().filter(later);
+        Facts {
+            now_ms: now_ms as u64,
+            since_unix_s: unix_s(state.began_ms),
+            window_s: (now_ms - state.began_ms).max(0) as f64 / 1000.0,
+            switched_on_unix_s: switched_on
+                .map(|observer| {
+                    (observer.name().to_owned(), unix_s(state.observer_began_ms[observer as usize]))
+                })
+                .collect(),
+            ..Facts::default()
+        }
+    }
+}
