@@ -120,7 +120,8 @@ fn tee(from: impl std::io::Read, mut to: impl Write, lines: &Mutex<Vec<String>>)
 fn show(command: &Command) -> String {
     let mut shown: Vec<String> = Vec::new();
     for (name, value) in command.get_envs() {
-        if let Some(value) = value {
+        // The search path says nothing that a reader would have to repeat.
+        if let Some(value) = value.filter(|_| name != "PATH") {
             shown.push(format!("{}={:?}", name.to_string_lossy(), value.to_string_lossy()));
         }
     }
