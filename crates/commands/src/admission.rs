@@ -80,7 +80,7 @@ pub(crate) fn admit(
         return Err(CommandError::NO_AUTH);
     }
     if ctx.session.multi.is_some() && command.flags.has(NO_MULTI) {
-        return Err(CommandError::NOT_IN_MULTI);
+        return Err(CommandError::not_in_multi(&entry.full_name));
     }
     let grows = command.flags.has(DENYOOM)
         || matches!((&command.run, &ctx.session.multi), (Run::Transaction, Some(multi)) if multi.grows);

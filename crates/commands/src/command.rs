@@ -397,7 +397,9 @@ impl Command {
             (flags.has(BLOCKING), "blocking"),
             (!flags.has(FAST), "slow"),
         ];
-        let mut names: Vec<&str> = self.group.category().into_iter().collect();
+        // A container belongs to no group: its subcommands do.
+        let category = self.group.category().filter(|_| !matches!(self.run, Run::Container));
+        let mut names: Vec<&str> = category.into_iter().collect();
         names.extend(derived.iter().filter(|(applies, _)| *applies).map(|(_, name)| *name));
         names.extend(self.categories);
         names.dedup();

@@ -109,7 +109,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "SELECT",
         arity: Arity::Exactly(2),
-        flags: LOADING.and(STALE).and(FAST),
+        flags: LOADING.and(STALE).and(FAST).and(ALLOW_BUSY),
         summary: "Choose the database of this connection.",
         args: &[Argument::new("index", ArgumentType::Integer)],
         run: Run::Body(select),

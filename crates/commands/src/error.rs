@@ -54,8 +54,6 @@ impl CommandError {
         CommandError::fixed("EXECABORT Transaction discarded because of previous errors.");
     pub const TRANSACTION_TOO_LONG: CommandError =
         CommandError::fixed("ERR transaction discarded: its queued commands are larger than 1 GiB");
-    pub const NOT_IN_MULTI: CommandError =
-        CommandError::fixed("ERR Command not allowed inside a transaction");
     pub const NO_SUCH_CLIENT: CommandError = CommandError::fixed("ERR No such client");
     pub const NO_PROTO: CommandError = CommandError::fixed("NOPROTO unsupported protocol version");
     pub const INVALID_COMMAND_SPECIFIED: CommandError = CommandError::fixed("ERR Invalid command specified");
@@ -111,6 +109,10 @@ impl CommandError {
 
     pub fn unknown_type(given: &[u8]) -> CommandError {
         CommandError::with(format!("ERR unknown type name '{}'", cited(given)))
+    }
+
+    pub fn not_in_multi(full_name: &str) -> CommandError {
+        CommandError::with(format!("ERR Command '{full_name}' not allowed inside a transaction"))
     }
 
     pub fn invalid_expire(command: &str) -> CommandError {
@@ -187,6 +189,14 @@ impl CommandError {
     pub fn no_such_command(name: &[u8]) -> CommandError {
         let name = cited(name);
         CommandError::with(format!("ERR No such command '{name}': a subcommand is written 'config|get'"))
+    }
+
+    /// What containers say that check their own arguments.
+    pub fn unknown_subcommand_or_arity(container: &str, given: &[u8]) -> CommandError {
+        let given = cited(given);
+        CommandError::with(format!(
+            "ERR unknown subcommand or wrong number of arguments for '{given}'. Try {container} HELP."
+        ))
     }
 
     pub fn no_samples(event: &[u8]) -> CommandError {

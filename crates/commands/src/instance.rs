@@ -71,11 +71,9 @@ pub struct Instance {
 /// What the process's allocator can be asked; functions, because the allocator is the binary's choice.
 #[derive(Clone, Copy)]
 pub struct Allocator {
-    /// As INFO `mem_allocator` names it: `jemalloc-5.3.0`.
-    pub name: &'static str,
+    /// As INFO `mem_allocator` names it: `jemalloc-5.3.1`.
+    pub name: fn() -> String,
     pub figures: fn() -> AllocatorFigures,
-    /// Gives unused pages back to the system.
-    pub purge: fn(),
     /// The allocator's own report, for people.
     pub report: fn() -> String,
 }
@@ -89,8 +87,6 @@ pub struct AllocatorFigures {
     pub active: u64,
     /// In pages that are in physical memory.
     pub resident: u64,
-    /// Given back lazily: the system may take these pages.
-    pub muzzy: u64,
 }
 
 /// Figures that are counted rarely enough for shared atomics.

@@ -4,6 +4,7 @@
 
 use std::process::ExitCode;
 
+mod allocator;
 mod arrival;
 mod bench;
 mod cli;

@@ -5,7 +5,7 @@
 //! Thread safety: `Running` is the main thread's; workers are threads of their own.
 
 use crate::worker::{Mailbox, Worker, mailbox};
-use crate::{config, demo, listen, logging, supervise};
+use crate::{allocator, config, demo, listen, logging, supervise};
 use commands::config::{Notice, Settings, Severity};
 use commands::{Executor, Instance};
 use observe::os::clock;
@@ -15,6 +15,7 @@ use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 
 /// Descriptors the server needs beside its clients': sockets, logs, epoll, spare. As Redis reserves.
@@ -51,6 +52,8 @@ pub fn start(settings: Arc<Settings>, config_file: Option<String>) -> io::Result
     let seed = u64::from_le_bytes(random[20..].try_into().expect("eight bytes"));
     let (instance, places) = Instance::new(settings, workers, seed, run_id, config_file);
     let instance = Arc::new(instance);
+    let _ = instance.allocator.set(allocator::JEMALLOC);
+    instance.counters.memory_startup_bytes.store(instance.used_memory_bytes().0, Relaxed);
     act_on_changes(&instance);
     let mut polls = Vec::new();
     let mut mailboxes = Vec::new();

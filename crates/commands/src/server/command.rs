@@ -319,7 +319,7 @@ mod tests {
                     %2\r\n$4\r\ntype\r\n$5\r\nindex\r\n$4\r\nspec\r\n%1\r\n$5\r\nindex\r\n:1\r\n$9\r\nfind_keys\r\n\
                     %2\r\n$4\r\ntype\r\n$5\r\nrange\r\n$4\r\nspec\r\n%3\r\n$7\r\nlastkey\r\n:-1\r\n$7\r\nkeystep\r\n\
                     :2\r\n$5\r\nlimit\r\n:0\r\n~0\r\n";
-        let client_id = "*10\r\n$9\r\nclient|id\r\n:2\r\n~3\r\n+noscript\r\n+loading\r\n+stale\r\n:0\r\n:0\r\n:0\r\n\
+        let client_id = "*10\r\n$9\r\nclient|id\r\n:2\r\n~4\r\n+noscript\r\n+loading\r\n+stale\r\n+allow_busy\r\n:0\r\n:0\r\n:0\r\n\
                          ~2\r\n+@connection\r\n+@slow\r\n~0\r\n~0\r\n~0\r\n";
         let mut bench = Bench::new();
         bench.run(b"HELLO 3");

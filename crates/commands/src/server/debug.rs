@@ -29,7 +29,8 @@ pub(super) const CONTAINER: Command = Command {
     name: "DEBUG",
     arity: Arity::AtLeast(2),
     complexity: "Depends on subcommand.",
-    run: Run::Container,
+    // Reached by what is no subcommand.
+    run: Run::Body(unknown),
     ..DEBUG
 };
 
@@ -37,7 +38,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     HELP,
     Command {
         name: "OBJECT",
-        arity: Arity::Exactly(3),
+        arity: Arity::AtLeast(2),
         keys: &[KeySpec::one(2, RO)],
         summary: "Describe how the value of a key is stored.",
         args: &[KEY],
@@ -46,7 +47,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "SET-ACTIVE-EXPIRE",
-        arity: Arity::Exactly(3),
+        arity: Arity::AtLeast(2),
         summary: "Switch the removal of expired keys in the background on (1) or off (0).",
         args: &[Argument::new("enabled", ArgumentType::Integer)],
         run: Run::Body(set_active_expire),
@@ -54,7 +55,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "SLEEP",
-        arity: Arity::Exactly(3),
+        arity: Arity::AtLeast(2),
         complexity: "O(1), while everybody waits",
         summary: "Make the whole server wait for so many seconds.",
         args: &[Argument::new("seconds", ArgumentType::Double)],
@@ -62,6 +63,24 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
         ..DEBUG
     },
 ];
+
+fn unknown(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    check_allowed(ctx.instance, &ctx.session.client)?;
+    Err(CommandError::unknown_subcommand_or_arity("DEBUG", args.at(1)))
+}
+
+/// The one argument of a subcommand; permission comes first, as in Redis.
+fn permitted_argument<'a>(
+    instance: &Instance,
+    client: &Client,
+    args: Args<'a>,
+) -> Result<&'a [u8], CommandError> {
+    check_allowed(instance, client)?;
+    match args.len() {
+        3 => Ok(args.at(2)),
+        _ => Err(CommandError::unknown_subcommand_or_arity("DEBUG", args.at(1))),
+    }
+}
 
 fn check_allowed(instance: &Instance, client: &Client) -> Outcome {
     let is_local = is_local(&client.origin);
@@ -78,26 +97,26 @@ pub(super) fn is_local(origin: &Origin) -> bool {
 }
 
 fn sleep(_: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -> Outcome {
-    check_allowed(ctx.instance, &ctx.session.client)?;
+    let seconds = permitted_argument(ctx.instance, &ctx.session.client, args)?;
     // What is no number is no time, as strtod has it.
-    let seconds = wire::number::parse_f64(args.at(2)).unwrap_or(0.0);
+    let seconds = wire::number::parse_f64(seconds).unwrap_or(0.0);
     std::thread::sleep(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(SLEEP_MAX).min(SLEEP_MAX));
     ctx.reply.ok();
     Ok(())
 }
 
 fn set_active_expire(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    check_allowed(ctx.instance, &ctx.session.client)?;
-    let on = wire::number::parse_i64(args.at(2)).unwrap_or(0) != 0;
+    let enabled = permitted_argument(ctx.instance, &ctx.session.client, args)?;
+    let on = wire::number::parse_i64(enabled).unwrap_or(0) != 0;
     ctx.instance.active_expiry.store(on, Relaxed);
     ctx.reply.ok();
     Ok(())
 }
 
 fn object(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    check_allowed(ctx.instance, &ctx.session.client)?;
+    let key = permitted_argument(ctx.instance, &ctx.session.client, args)?;
     let second = ctx.data.journal.second();
-    let entry = ctx.data.find(args.at(2)).ok_or(CommandError::NO_SUCH_KEY)?;
+    let entry = ctx.data.find(key).ok_or(CommandError::NO_SUCH_KEY)?;
     let value = entry.value();
     let text = format!(
         "Value at:{:p} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
@@ -139,8 +158,16 @@ mod tests {
 
     #[test]
     fn nobody_may_unless_the_settings_say_so() {
+        let unknown = |word: &str| {
+            format!("-ERR unknown subcommand or wrong number of arguments for '{word}'. Try DEBUG HELP.\r\n")
+        };
+        for (line, word) in [("DEBUG foo", "foo"), ("DEBUG SLEEP", "SLEEP"), ("DEBUG OBJECT a b", "OBJECT")] {
+            assert_eq!(bench("yes").run(line.as_bytes()), unknown(word).into_bytes(), "{line}");
+        }
         let refused = format!("-{}\r\n", CommandError::DEBUG_NOT_ALLOWED.text()).into_bytes();
-        for line in ["DEBUG SLEEP 0", "DEBUG OBJECT a", "DEBUG SET-ACTIVE-EXPIRE 0"] {
+        for line in
+            ["DEBUG SLEEP 0", "DEBUG OBJECT a", "DEBUG SET-ACTIVE-EXPIRE 0", "DEBUG foo", "DEBUG SLEEP"]
+        {
             assert_eq!(bench("no").run(line.as_bytes()), refused, "{line}");
         }
         for allowed in ["yes", "local"] {

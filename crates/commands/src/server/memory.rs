@@ -10,7 +10,7 @@
 use super::info::memory::{MemoryFigures, ratio};
 use super::{HELP, SERVER};
 use crate::command::{
-    Argument, ArgumentType, Arity, Command, KEY, KeySpec, Outcome, READONLY, REPORTS, RO, Run,
+    Argument, ArgumentType, Arity, Command, KEY, KeySpec, LOADING, Outcome, READONLY, REPORTS, RO, Run,
 };
 use crate::ctx::Ctx;
 use crate::error::CommandError;
@@ -32,16 +32,10 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     Command { since: "4.0.0", ..HELP },
     Command {
         name: "MALLOC-STATS",
+        flags: LOADING,
         complexity: "Depends on how much memory is allocated",
         summary: "Return the allocator's own report.",
         run: Run::Body(malloc_stats),
-        ..SUBCOMMAND
-    },
-    Command {
-        name: "PURGE",
-        complexity: "Depends on how much memory is allocated",
-        summary: "Give unused pages back to the system.",
-        run: Run::Body(purge),
         ..SUBCOMMAND
     },
     Command {
@@ -79,14 +73,6 @@ fn usage(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         Some(bytes) => ctx.reply.integer(bytes as i64),
         None => ctx.reply.null(),
     }
-    Ok(())
-}
-
-fn purge(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    if let Some(allocator) = ctx.instance.allocator.get() {
-        (allocator.purge)();
-    }
-    ctx.reply.ok();
     Ok(())
 }
 
@@ -132,7 +118,7 @@ fn stats(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
         ("allocator.allocated", allocator.allocated),
         ("allocator.active", allocator.active),
         ("allocator.resident", allocator.resident),
-        ("allocator.muzzy", allocator.muzzy),
+        ("allocator.muzzy", 0),
     ] {
         integer(reply, name, value as i64);
     }
@@ -187,7 +173,7 @@ fn diagnosis(figures: &MemoryFigures) -> String {
         figures.peak,
         figures.used,
         "Peak",
-        "More memory was in use once; resident memory may stay near the peak. MEMORY PURGE gives back what it can.",
+        "More memory was in use once; resident memory may stay near that.",
     );
     compare(
         allocator.active,
@@ -199,7 +185,7 @@ fn diagnosis(figures: &MemoryFigures) -> String {
         allocator.resident,
         allocator.active,
         "Pages the allocator keeps",
-        "MEMORY PURGE gives them back to the system.",
+        "It gives them back within some ten seconds unless they are used again.",
     );
     compare(
         figures.clients,
@@ -244,22 +230,22 @@ mod tests {
     #[test]
     fn stats_come_from_the_allocator_and_the_entries() {
         let mut bench = Bench::new();
-        let figures = || AllocatorFigures { allocated: 100, active: 150, resident: 300, muzzy: 7 };
-        let allocator = Allocator { name: "test", figures, purge: || {}, report: || "report".into() };
+        let figures = || AllocatorFigures { allocated: 100, active: 150, resident: 300 };
+        let allocator = Allocator { name: || "test".into(), figures, report: || "report".into() };
         assert!(bench.instance.allocator.set(allocator).is_ok());
         bench.run(b"MSET a 1 b 2");
         let stats = String::from_utf8(bench.run(b"MEMORY STATS")).expect("text");
         for expected in [
             "$10\r\nkeys.count\r\n:2\r\n",
             "$19\r\nallocator.allocated\r\n:100\r\n",
-            "$15\r\nallocator.muzzy\r\n:7\r\n",
+            "$15\r\nallocator.muzzy\r\n:0\r\n",
             "$29\r\nallocator-fragmentation.bytes\r\n:50\r\n",
             "$29\r\nallocator-fragmentation.ratio\r\n$3\r\n1.5\r\n",
             "$19\r\nallocator-rss.ratio\r\n$1\r\n2\r\n",
         ] {
             assert!(stats.contains(expected), "{expected} in {stats}");
         }
-        assert_eq!(bench.run(b"MEMORY PURGE\r\nMEMORY MALLOC-STATS"), b"+OK\r\n$6\r\nreport\r\n");
+        assert_eq!(bench.run(b"MEMORY MALLOC-STATS"), b"$6\r\nreport\r\n");
         bench.run(b"HELLO 3");
         assert!(bench.run(b"MEMORY STATS").starts_with(b"%28\r\n"));
     }

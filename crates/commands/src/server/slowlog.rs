@@ -45,7 +45,7 @@ fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             Some(count) => usize::try_from(count).map_err(|_| CommandError::SLOWLOG_COUNT)?,
             None => return Err(CommandError::SLOWLOG_COUNT),
         },
-        _ => return Err(CommandError::wrong_arity("slowlog|get")),
+        _ => return Err(CommandError::unknown_subcommand_or_arity("SLOWLOG", args.at(1))),
     };
     let entries = ctx.instance.slow_log.newest(count);
     let reply = &mut *ctx.reply;
@@ -103,7 +103,10 @@ mod tests {
         for (line, expected) in [
             ("SLOWLOG GET -2", count),
             ("SLOWLOG GET x", count),
-            ("SLOWLOG GET 1 2", "-ERR wrong number of arguments for 'slowlog|get' command\r\n"),
+            (
+                "SLOWLOG GET 1 2",
+                "-ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP.\r\n",
+            ),
             ("SLOWLOG LEN x", "-ERR wrong number of arguments for 'slowlog|len' command\r\n"),
         ] {
             assert_eq!(
