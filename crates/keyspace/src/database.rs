@@ -9,12 +9,12 @@
 //! Thread safety: `Database` is Sync through its stripes' locks; `Databases` is changed only under the gate's
 //! exclusive side.
 
+use crate::EntryRef;
 use crate::entry::prefetch;
 use crate::expiry::Wheel;
 use crate::hash::{STRIPE_BITS, stripe_of};
 use crate::journal::Journal;
 use crate::stripe::{Locked, Stripe, tick_now};
-use crate::EntryRef;
 use parking_lot::Mutex;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -53,7 +53,8 @@ pub struct Database {
 
 impl Database {
     fn new(now_ms: i64) -> Database {
-        let turning = Turning { wheel: Wheel::new(STRIPES, tick_now(now_ms)), due: Vec::new(), aging: (0, 0) };
+        let turning =
+            Turning { wheel: Wheel::new(STRIPES, tick_now(now_ms)), due: Vec::new(), aging: (0, 0) };
         Database {
             stripes: (0..STRIPES).map(|_| Stripe::new()).collect(),
             wheels: Wheels(Mutex::new(turning)),
@@ -117,7 +118,11 @@ impl Database {
     /// An entry that is there from the first call to the last is visited at least once, whatever grows or shrinks
     /// in between, because the order never changes: it is that of the hashes.
     pub fn scan(
-        &self, cursor: u64, count: usize, stripes_max: usize, journal: &Journal,
+        &self,
+        cursor: u64,
+        count: usize,
+        stripes_max: usize,
+        journal: &Journal,
         mut visit: impl FnMut(EntryRef<'_>),
     ) -> u64 {
         let mut seen = 0;
@@ -258,7 +263,8 @@ impl Databases {
             return;
         }
         let now_ms = journal.now_ms;
-        let mut take = |number: usize| self.numbered[number].take().unwrap_or_else(|| Box::new(Database::new(now_ms)));
+        let mut take =
+            |number: usize| self.numbered[number].take().unwrap_or_else(|| Box::new(Database::new(now_ms)));
         let (mut one, mut other) = (take(first), take(second));
         for (one, other) in one.stripes.iter_mut().zip(&mut other.stripes) {
             let (here, there) = (one.contents_mut(), other.contents_mut());

@@ -341,7 +341,8 @@ fn key_offset(header: u64) -> usize {
 
 fn layout_of(header: u64, key_bytes: usize, inline_value_bytes: usize) -> Layout {
     let behind_key = key_offset(header) + key_bytes;
-    let bytes = if header & BLOB != 0 { ((behind_key + 7) & !7) + 8 } else { behind_key + inline_value_bytes };
+    let bytes =
+        if header & BLOB != 0 { ((behind_key + 7) & !7) + 8 } else { behind_key + inline_value_bytes };
     Layout::from_size_align(size_class(bytes), 8).expect("an entry is far smaller than isize::MAX")
 }
 
@@ -350,18 +351,21 @@ fn layout_of(header: u64, key_bytes: usize, inline_value_bytes: usize) -> Layout
 #[inline(always)]
 fn bytes_equal(a: &[u8], b: &[u8]) -> bool {
     let length = a.len();
-    if !(8..=64).contains(&length) {
+    if length != b.len() || !(8..=64).contains(&length) {
         return a == b;
     }
-    let word = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
+    // SAFETY: called with `at + 8 <= length`, the length of both slices.
+    let differ = |at: usize| unsafe {
+        a.as_ptr().add(at).cast::<u64>().read_unaligned() != b.as_ptr().add(at).cast::<u64>().read_unaligned()
+    };
     let mut at = 0;
     while at + 8 <= length {
-        if word(a, at) != word(b, at) {
+        if differ(at) {
             return false;
         }
         at += 8;
     }
-    word(a, length - 8) == word(b, length - 8)
+    !differ(length - 8)
 }
 
 /// A hint to fetch a cache line; never faults, so any address will do.
@@ -459,7 +463,9 @@ impl RawEntry {
         }
         let (key_bytes, old_bytes) = (self.key_length(header), self.inline_value_bytes());
         let behind_key = key_offset(header) + key_bytes;
-        if value.len() != old_bytes && size_class(behind_key + value.len()) != size_class(behind_key + old_bytes) {
+        if value.len() != old_bytes
+            && size_class(behind_key + value.len()) != size_class(behind_key + old_bytes)
+        {
             return false;
         }
         let kept = header & !(VALUE_MASK << VALUE_SHIFT | 0x1f << KIND_SHIFT);
@@ -572,7 +578,9 @@ mod tests {
     #[test]
     fn what_goes_in_comes_out_for_every_layout() {
         for key_bytes in [0, 1, 7, 127, 128, 70_000] {
-            for value_bytes in [0, 1, 44, 1023, 1024, INLINE_VALUE_BYTES_MAX, INLINE_VALUE_BYTES_MAX + 1, 100_000] {
+            for value_bytes in
+                [0, 1, 44, 1023, 1024, INLINE_VALUE_BYTES_MAX, INLINE_VALUE_BYTES_MAX + 1, 100_000]
+            {
                 for expiry_ms in [None, Some(0), Some(i64::MAX)] {
                     let (key, value) = (vec![b'k'; key_bytes], vec![b'v'; value_bytes]);
                     let raw = entry(&key, &value, expiry_ms);
@@ -582,7 +590,10 @@ mod tests {
                     assert_eq!(read.expiry_ms(), expiry_ms);
                     assert_eq!((read.prefix(), read.stamp(), read.kind()), (7, 9, Kind::StringRaw));
                     assert!(raw.key_equals(&key) && !raw.key_equals(b"other"));
-                    assert_eq!(matches!(read.value(), Value::Shared(_)), value_bytes > INLINE_VALUE_BYTES_MAX);
+                    assert_eq!(
+                        matches!(read.value(), Value::Shared(_)),
+                        value_bytes > INLINE_VALUE_BYTES_MAX
+                    );
                     let copy = raw.rebuilt(b"renamed", Some(5));
                     raw.free();
                     let read = EntryRef::new(copy);
@@ -631,7 +642,8 @@ mod tests {
 
     #[test]
     fn size_classes_are_jemallocs() {
-        let classes = [8, 16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 16384, 20480];
+        let classes =
+            [8, 16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 16384, 20480];
         for pair in classes[..18].windows(2) {
             assert_eq!(size_class(pair[0] + 1), pair[1]);
             assert_eq!(size_class(pair[1]), pair[1]);

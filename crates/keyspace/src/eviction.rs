@@ -40,7 +40,10 @@ pub enum Policy {
 
 impl Policy {
     fn only_expiring(self) -> bool {
-        matches!(self, Policy::VolatileLru | Policy::VolatileLfu | Policy::VolatileRandom | Policy::VolatileTtl)
+        matches!(
+            self,
+            Policy::VolatileLru | Policy::VolatileLfu | Policy::VolatileRandom | Policy::VolatileTtl
+        )
     }
 
     /// How much an entry deserves to go: the highest goes first.
@@ -77,7 +80,11 @@ pub struct Evictor {
 impl Evictor {
     /// Removes one key. None when the policy finds nothing to remove.
     pub fn evict_one(
-        &mut self, databases: &Databases, policy: Policy, samples: usize, journal: &mut Journal,
+        &mut self,
+        databases: &Databases,
+        policy: Policy,
+        samples: usize,
+        journal: &mut Journal,
     ) -> Option<()> {
         if policy == Policy::NoEviction {
             return None;
@@ -132,17 +139,19 @@ fn remove(databases: &Databases, candidate: &Candidate, policy: Policy, journal:
     let Some(database) = databases.existing(candidate.database) else { return false };
     let key = Key { bytes: &candidate.key, hash: candidate.hash };
     let Some(mut locked) = database.lock(crate::hash::stripe_of(key.hash), None) else { return false };
-    let evictable = locked
-        .look(key, journal)
-        .is_some_and(|entry| !policy.only_expiring() || entry.expiry_ms().is_some());
+    let evictable =
+        locked.look(key, journal).is_some_and(|entry| !policy.only_expiring() || entry.expiry_ms().is_some());
     evictable && locked.remove(key, Removal::Evicted, journal)
 }
 
 /// A database with something to evict, chosen by its number of keys.
 fn random_database<'a>(
-    databases: &'a Databases, policy: Policy, journal: &mut Journal,
+    databases: &'a Databases,
+    policy: Policy,
+    journal: &mut Journal,
 ) -> Option<(usize, &'a Database)> {
-    let weigh = |database: &Database| if policy.only_expiring() { database.expiring() } else { database.len() };
+    let weigh =
+        |database: &Database| if policy.only_expiring() { database.expiring() } else { database.len() };
     let mut used = databases.iter();
     let first = used.next()?;
     if used.next().is_none() {
@@ -167,7 +176,9 @@ fn random_stripe<'a>(database: &'a Database, policy: Policy, journal: &mut Journ
     };
     for _ in 0..STEP_TRIES {
         let stripe = journal.random() as usize % STRIPES;
-        if has_some(stripe) && let Some(locked) = database.lock(stripe, Some(Duration::ZERO)) {
+        if has_some(stripe)
+            && let Some(locked) = database.lock(stripe, Some(Duration::ZERO))
+        {
             return Some(locked);
         }
     }

@@ -25,6 +25,9 @@ pub enum KeyHasher {
     Fold(foldhash::quality::FixedState),
     /// SipHash-1-3: 6 ns a key; for keys chosen by adversaries.
     Sip(RandomState),
+    /// For tests: only the bits of `mask` depend on the key.
+    #[cfg(test)]
+    Skewed { mask: u64, fixed: u64 },
 }
 
 impl KeyHasher {
@@ -49,6 +52,8 @@ impl KeyHasher {
                 hasher.write(key);
                 hasher.finish()
             }
+            #[cfg(test)]
+            KeyHasher::Skewed { mask, fixed } => KeyHasher::fold(0).hash(key) & mask | fixed & !mask,
         }
     }
 }

@@ -55,7 +55,9 @@ pub struct Journal {
     pub writes: u64,
     pub expired_keys: u64,
     pub evicted_keys: u64,
+    second: u16,
     random: u64,
+    dice: u64,
 }
 
 impl Journal {
@@ -69,14 +71,30 @@ impl Journal {
             writes: 0,
             expired_keys: 0,
             evicted_keys: 0,
+            second: 0,
             random: seed | 1,
+            dice: seed,
         }
+    }
+
+    /// Sets the clock, for the operations until it is set again.
+    pub fn set_now(&mut self, now_ms: i64) {
+        self.now_ms = now_ms;
+        self.second = (now_ms / 1000) as u16;
     }
 
     /// The clock's second modulo 2^16, the unit of an entry's stamp.
     #[inline(always)]
     pub fn second(&self) -> u16 {
-        (self.now_ms / 1000) as u16
+        self.second
+    }
+
+    /// 32 bits for an access counter: a linear congruential step (Knuth's MMIX constants), cheaper than `random` on
+    /// a path where every read passes.
+    #[inline(always)]
+    pub(crate) fn dice(&mut self) -> u32 {
+        self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.dice >> 32) as u32
     }
 
     /// A pseudo-random number (xorshift64*, S. Vigna 2016): good enough to sample with, not to hide secrets with.

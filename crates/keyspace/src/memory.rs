@@ -20,7 +20,8 @@ const THREADS_EXCLUSIVE: usize = 127;
 #[repr(align(128))]
 struct Counter(AtomicI64);
 
-static COUNTERS: [Counter; THREADS_EXCLUSIVE + 1] = [const { Counter(AtomicI64::new(0)) }; THREADS_EXCLUSIVE + 1];
+static COUNTERS: [Counter; THREADS_EXCLUSIVE + 1] =
+    [const { Counter(AtomicI64::new(0)) }; THREADS_EXCLUSIVE + 1];
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 const UNASSIGNED: usize = usize::MAX;
 

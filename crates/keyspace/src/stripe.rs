@@ -95,7 +95,10 @@ impl Stripe {
 
     /// Waits at most `patience` for the lock; without it, as long as it takes.
     pub(crate) fn lock<'a>(
-        &'a self, index: usize, wheels: &'a Wheels, patience: Option<Duration>,
+        &'a self,
+        index: usize,
+        wheels: &'a Wheels,
+        patience: Option<Duration>,
     ) -> Option<Locked<'a>> {
         let contents = match patience {
             Some(patience) => self.contents.try_lock_for(patience)?,
@@ -210,7 +213,7 @@ impl Contents {
     #[inline(always)]
     pub fn read(&mut self, key: Key<'_>, journal: &mut Journal) -> Option<EntryRef<'_>> {
         let entry = self.live(key, journal)?.entry();
-        entry.touch(journal.second(), journal.random() as u32, journal.decay_seconds);
+        entry.touch(journal.second(), journal.dice(), journal.decay_seconds);
         Some(EntryRef::new(entry))
     }
 
@@ -222,7 +225,12 @@ impl Contents {
     /// Creates or replaces the value of `key`. `prefix` is asked for the node of a key that is new.
     #[inline]
     pub fn store(
-        &mut self, key: Key<'_>, value: NewValue<'_>, kind: Kind, deadline: Deadline, journal: &mut Journal,
+        &mut self,
+        key: Key<'_>,
+        value: NewValue<'_>,
+        kind: Kind,
+        deadline: Deadline,
+        journal: &mut Journal,
         prefix: impl FnOnce(&[u8]) -> u16,
     ) {
         journal.writes += 1;
@@ -246,11 +254,16 @@ impl Contents {
 
     #[inline]
     fn replace(
-        &mut self, place: Place, key: Key<'_>, value: NewValue<'_>, kind: Kind, deadline: Deadline,
+        &mut self,
+        place: Place,
+        key: Key<'_>,
+        value: NewValue<'_>,
+        kind: Kind,
+        deadline: Deadline,
         journal: &mut Journal,
     ) {
         let old = place.entry();
-        old.touch(journal.second(), journal.random() as u32, journal.decay_seconds);
+        old.touch(journal.second(), journal.dice(), journal.decay_seconds);
         let expiry_ms = match deadline {
             Deadline::Clear => None,
             Deadline::Keep => old.expiry_ms(),
@@ -291,7 +304,11 @@ impl Contents {
 
     /// Runs `change` on the Vec of a large value nobody else holds; false if the value is not of that sort.
     pub fn change_blob(
-        &mut self, key: Key<'_>, kind: Kind, journal: &mut Journal, change: impl FnOnce(&mut Vec<u8>),
+        &mut self,
+        key: Key<'_>,
+        kind: Kind,
+        journal: &mut Journal,
+        change: impl FnOnce(&mut Vec<u8>),
     ) -> bool {
         let Some(place) = self.live(key, journal) else { return false };
         let entry = EntryRef::new(place.entry());
@@ -355,7 +372,11 @@ impl Contents {
     /// Visits live entries in hash order from `from` on, whole buckets, until `count` were seen. Returns the
     /// position to go on from.
     pub fn walk(
-        &self, from: u64, count: usize, journal: &Journal, mut visit: impl FnMut(EntryRef<'_>),
+        &self,
+        from: u64,
+        count: usize,
+        journal: &Journal,
+        mut visit: impl FnMut(EntryRef<'_>),
     ) -> Option<u64> {
         self.table.walk(from, count, &journal.hasher, |entry| {
             if entry.expiry_ms().is_none_or(|expiry_ms| expiry_ms > journal.now_ms) {
@@ -370,13 +391,25 @@ impl Contents {
     }
 
     /// See `Table::sample`.
-    pub(crate) fn sample(&self, random: u64, expiring: bool, tries: usize, mut visit: impl FnMut(EntryRef<'_>)) {
+    pub(crate) fn sample(
+        &self,
+        random: u64,
+        expiring: bool,
+        tries: usize,
+        mut visit: impl FnMut(EntryRef<'_>),
+    ) {
         self.table.sample(random, expiring, tries, |entry| visit(EntryRef::new(entry)));
     }
 
     /// Clamps the access stamps of entries idle for more than `idle_max_seconds`, from `from` on; the stamps are
     /// 16 bits and would otherwise come round.
-    pub(crate) fn age(&self, from: u64, count: usize, idle_max_seconds: u16, journal: &Journal) -> Option<u64> {
+    pub(crate) fn age(
+        &self,
+        from: u64,
+        count: usize,
+        idle_max_seconds: u16,
+        journal: &Journal,
+    ) -> Option<u64> {
         let second = journal.second();
         self.table.walk(from, count, &journal.hasher, |entry| {
             if second.wrapping_sub(EntryRef::new(entry).stamp()) > idle_max_seconds {
@@ -438,7 +471,8 @@ impl Contents {
     pub(crate) fn has_hash(&self, hash: u64, journal: &Journal) -> bool {
         let mut found = false;
         let position = hash << crate::hash::STRIPE_BITS;
-        self.table.walk(position, 1, &journal.hasher, |entry| found |= journal.hasher.hash(entry.key()) == hash);
+        self.table
+            .walk(position, 1, &journal.hasher, |entry| found |= journal.hasher.hash(entry.key()) == hash);
         found
     }
 
