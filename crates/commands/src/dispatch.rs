@@ -21,7 +21,8 @@ use crate::data::{Data, LockId, Locks, lock_all, lock_id};
 use crate::instance::Instance;
 use crate::recording::{self, Clock, Ran, Timing};
 use crate::session::{ReplyMode, Session};
-use crate::{registry, transaction};
+use crate::registry::{self, Entry};
+use crate::transaction;
 use keyspace::locks::Place;
 use keyspace::{Databases, Journal, Key};
 use observe::os::clock::{self, Ticks};
@@ -44,9 +45,16 @@ pub(crate) const UNKNOWN: u16 = u16::MAX;
 /// A request that was looked up and whose first key was hashed.
 pub(crate) struct Prepared<'a> {
     pub args: Args<'a>,
-    pub index: u16,
+    /// None: no command is called that.
+    pub entry: Option<&'static Entry>,
     /// The only key, when the command has exactly one at the usual place.
     pub key: Option<Key<'a>>,
+}
+
+impl Prepared<'_> {
+    pub(crate) fn index(&self) -> u16 {
+        self.entry.map_or(UNKNOWN, |entry| entry.index)
+    }
 }
 
 /// How a batch ended.
@@ -116,7 +124,7 @@ impl Executor {
         parked: &mut Parked,
     ) -> End {
         let instance = Arc::clone(&self.instance);
-        self.journal.now_ms = instance.now_ms();
+        self.journal.set_now(instance.now_ms());
         let clock = Clock::new(arrived, self.others_ready, &instance);
         let mut at = 0;
         while at < requests.len() && !session.closing {
@@ -154,7 +162,7 @@ impl Executor {
         recorder.counters.bytes_out += std::mem::take(&mut self.bytes_out);
         let batch = prepare(requests, &shared, session.database, &self.journal);
         let database = session.database;
-        let (journal, locks) = (&mut self.journal, Locks::new());
+        let (journal, locks) = (&mut self.journal, Locks::None);
         let data = Data { databases: &shared, database, journal, recorder, locks, first: None };
         let mut ctx = Ctx { instance, session, reply, data };
         let mut step = Step::Done;
@@ -169,7 +177,7 @@ impl Executor {
             *at += 1;
         }
         if let Some(last) = at.checked_sub(first).and_then(|done| batch.get(done.saturating_sub(1))) {
-            ctx.session.client.last_command.store(last.index, Relaxed);
+            ctx.session.client.last_command.store(last.index(), Relaxed);
         }
         let Data { journal, mut recorder, .. } = ctx.data;
         recording::settle(journal, &mut recorder, instance);
@@ -185,8 +193,8 @@ impl Executor {
         let before = reply.mark();
         let mut databases = instance.gate.alone();
         let mut room = AloneRoom { instance, worker: self.worker, journal: &mut self.journal, clock };
-        match registry::entry(request.index).command.run {
-            Run::Transaction => transaction::run_alone(&mut room, &mut databases, request, session, reply),
+        match request.entry.map(|entry| entry.command.run) {
+            Some(Run::Transaction) => transaction::run_alone(&mut room, &mut databases, request, session, reply),
             _ => room.run(&mut databases, request, session, reply),
         }
         drop(databases);
@@ -198,7 +206,7 @@ impl Executor {
     /// Returns whether more is to be done at once.
     pub fn tick(&mut self, age: bool) -> bool {
         let instance = Arc::clone(&self.instance);
-        self.journal.now_ms = instance.now_ms();
+        self.journal.set_now(instance.now_ms());
         let databases = instance.gate.enter(&mut self.place);
         let mut more = false;
         for (_, database) in databases.iter() {
@@ -215,7 +223,7 @@ impl Executor {
         recorder.counters.bytes_in += std::mem::take(&mut self.bytes_in);
         recorder.counters.bytes_out += std::mem::take(&mut self.bytes_out);
         recording::settle(&mut self.journal, &mut recorder, &instance);
-        instance.rates.note(self.worker, self.journal.now_ms, &recorder);
+        instance.rates.note(self.worker, self.journal.now_ms, &recorder, &instance.counters);
         more
     }
 
@@ -243,8 +251,10 @@ impl Executor {
 fn prepare<'a>(
     requests: &[Args<'a>], databases: &Databases, database: usize, journal: &Journal,
 ) -> SmallVec<[Prepared<'a>; BATCH_MAX]> {
-    let batch: SmallVec<[Prepared<'a>; BATCH_MAX]> =
-        requests.iter().map(|args| prepare_one(*args, journal)).collect();
+    let mut batch: SmallVec<[Prepared<'a>; BATCH_MAX]> = SmallVec::new();
+    for args in requests {
+        batch.push(prepare_one(*args, journal));
+    }
     if let (Some(database), true) = (databases.existing(database), batch.len() > 1) {
         let keys = || batch.iter().filter_map(|request: &Prepared<'_>| request.key);
         keys().for_each(|key| database.prefetch_stripe(key.hash));
@@ -256,19 +266,15 @@ fn prepare<'a>(
 
 #[inline(always)]
 pub(crate) fn prepare_one<'a>(args: Args<'a>, journal: &Journal) -> Prepared<'a> {
-    let Some(mut index) = registry::index_of(args.at(0)) else {
-        return Prepared { args, index: UNKNOWN, key: None };
-    };
-    let mut command = registry::entry(index).command;
-    if !command.subcommands.is_empty() && let Some(subcommand) = registry::resolve(args) {
-        index = subcommand;
-        command = registry::entry(index).command;
+    let Some(mut entry) = registry::find(args.at(0)) else { return Prepared { args, entry: None, key: None } };
+    if !entry.subcommands.is_empty() {
+        entry = entry.subcommand(args).unwrap_or(entry);
     }
     let key = match args.get(1) {
-        Some(bytes) if command.has_one_key() => Some(Key { bytes, hash: journal.hasher.hash(bytes) }),
+        Some(bytes) if entry.has_one_key => Some(Key { bytes, hash: journal.hasher.hash(bytes) }),
         _ => None,
     };
-    Prepared { args, index, key }
+    Prepared { args, entry: Some(entry), key }
 }
 
 /// Executes one request: admit, lock, run, record.
@@ -278,12 +284,14 @@ fn execute<'a>(
     clock: &Clock, parked: &mut Parked,
 ) -> Step {
     let before = ctx.reply.mark();
-    if let Err(refusal) = admit(ctx, request, admission) {
-        transaction::refuse(ctx, request, &refusal);
-        settle_reply(ctx.session, ctx.reply, before);
-        return Step::Done;
-    }
-    let command = registry::entry(request.index).command;
+    let command = match admit(ctx, request, admission) {
+        Ok(command) => command,
+        Err(refusal) => {
+            transaction::refuse(ctx, request, &refusal);
+            settle_reply(ctx.session, ctx.reply, before);
+            return Step::Done;
+        }
+    };
     let step = if ctx.session.multi.is_some() && !command.flags.has(NOT_QUEUED) {
         transaction::queue(ctx, request, command);
         Step::Done
@@ -313,7 +321,7 @@ fn lock_and_call<'a>(
         return Step::Busy;
     }
     let slice = call(ctx, request, command, clock, timing, progress);
-    ctx.data.locks.clear();
+    ctx.data.locks = Locks::None;
     if slice == Slice::Again { Step::Again } else { Step::Done }
 }
 
@@ -329,7 +337,7 @@ fn lock<'a>(
         let database = ctx.data.databases.get(ctx.data.database, now_ms);
         let stripe = keyspace::hash::stripe_of(key.hash);
         let Some(locked) = lock_one(database, stripe, timing) else { return false };
-        ctx.data.locks.push((lock_id(ctx.data.database, key.hash), locked));
+        ctx.data.locks = Locks::One(lock_id(ctx.data.database, key.hash), locked);
         return true;
     }
     if command.keys.is_empty() {
@@ -413,7 +421,7 @@ impl AloneRoom<'_> {
     pub(crate) fn run(
         &mut self, databases: &mut Databases, request: &Prepared<'_>, session: &mut Session, reply: &mut Reply,
     ) {
-        let command = registry::entry(request.index).command;
+        let Some(command) = request.entry.map(|entry| entry.command) else { return };
         let instance = self.instance;
         let mut recorder = instance.recorders[self.worker].lock();
         let timing = self.clock.start(&mut recorder, command.flags);

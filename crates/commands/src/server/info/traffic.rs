@@ -6,7 +6,7 @@
 
 use super::Report;
 use crate::registry;
-use observe::record::latency::Stage;
+use observe::record::latency::{CommandStats, Stage};
 use std::sync::atomic::Ordering::Relaxed;
 
 pub(super) fn stats(report: &mut Report<'_>) {
@@ -44,6 +44,13 @@ pub(super) fn stats(report: &mut Report<'_>) {
     report.field("client_output_buffer_limit_disconnections", output_limit);
     report.field("eventloop_cycles", counters.event_loop_cycles.load(Relaxed));
     report.field("eventloop_duration_sum", counters.event_loop_duration_us.load(Relaxed));
+    let in_commands: u64 = report.snapshot.latency.commands().iter().map(CommandStats::usec).sum();
+    report.field("eventloop_duration_cmd_sum", in_commands);
+    report.field("instantaneous_eventloop_cycles_per_sec", rates.cycles);
+    report.field(
+        "instantaneous_eventloop_duration_usec",
+        rates.cycles_us.checked_div(rates.cycles).unwrap_or(0),
+    );
     report.field("acl_access_denied_auth", errors_with(report, "WRONGPASS"));
     report.fields(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"], 0);
     report.field("lock_retries", counters.lock_retries.load(Relaxed));
