@@ -19,13 +19,13 @@ use crate::command::{Command, NOT_QUEUED, Progress, Run, Slice};
 use crate::ctx::{AloneCtx, Ctx};
 use crate::data::{Data, LockId, Locks, lock_all, lock_id};
 use crate::instance::Instance;
-use crate::recording::{self, Clock, Ran, Timing};
+use crate::recording::{self, Arrival, Clock, Ran, Timing};
 use crate::session::{ReplyMode, Session};
 use crate::registry::{self, Entry};
 use crate::transaction;
 use keyspace::locks::Place;
 use keyspace::{Databases, Journal, Key};
-use observe::os::clock::{self, Ticks};
+use observe::os::clock;
 use observe::record::Observer;
 use observe::record::latency::Stage;
 use smallvec::SmallVec;
@@ -117,10 +117,10 @@ impl Executor {
         }
     }
 
-    /// Executes requests in order, at most [`BATCH_MAX`]. `arrived` is when they were read, or a better lower bound;
+    /// Executes requests in order, at most [`BATCH_MAX`]. `arrived` is when the kernel received them;
     /// `parked` is what the first of them left behind when it was parked.
     pub fn run(
-        &mut self, requests: &[Args<'_>], session: &mut Session, reply: &mut Reply, arrived: Ticks,
+        &mut self, requests: &[Args<'_>], session: &mut Session, reply: &mut Reply, arrived: Arrival,
         parked: &mut Parked,
     ) -> End {
         let instance = Arc::clone(&self.instance);
@@ -223,6 +223,8 @@ impl Executor {
         recorder.counters.bytes_in += std::mem::take(&mut self.bytes_in);
         recorder.counters.bytes_out += std::mem::take(&mut self.bytes_out);
         recording::settle(&mut self.journal, &mut recorder, &instance);
+        // Whoever asks for the peak is told the highest figure that anybody has seen.
+        instance.used_memory_bytes();
         instance.rates.note(self.worker, self.journal.now_ms, &recorder, &instance.counters);
         more
     }
