@@ -5,12 +5,12 @@
 //!
 //! Thread safety: one `Admission` per worker.
 
-use crate::command::{DENYOOM, NO_AUTH, NO_MULTI, Run};
+use crate::command::{Command, DENYOOM, NO_AUTH, NO_MULTI, Run};
 use crate::ctx::Ctx;
-use crate::dispatch::{Prepared, UNKNOWN};
+use crate::dispatch::Prepared;
 use crate::error::CommandError;
 use crate::instance::{Instance, policy_of};
-use crate::registry;
+use crate::registry::Entry;
 use keyspace::eviction::{Evictor, Policy};
 use keyspace::{Databases, Journal};
 
@@ -61,11 +61,22 @@ impl Admission {
 #[inline(always)]
 pub(crate) fn admit(
     ctx: &mut Ctx<'_>, request: &Prepared<'_>, admission: &mut Admission,
-) -> Result<(), CommandError> {
-    if request.index == UNKNOWN {
-        return Err(CommandError::unknown_command(request.args));
+) -> Result<&'static Command, CommandError> {
+    let Some(entry) = request.entry else { return Err(CommandError::unknown_command(request.args)) };
+    let command = entry.command;
+    let is_plain = command.arity.accepts(request.args.len())
+        && ctx.session.authenticated
+        && ctx.session.multi.is_none()
+        && !command.flags.has(DENYOOM);
+    if is_plain && !matches!(command.run, Run::Container) {
+        return Ok(command);
     }
-    let entry = registry::entry(request.index);
+    admit_carefully(ctx, request, entry, admission)
+}
+
+fn admit_carefully(
+    ctx: &mut Ctx<'_>, request: &Prepared<'_>, entry: &'static Entry, admission: &mut Admission,
+) -> Result<&'static Command, CommandError> {
     let command = entry.command;
     if !command.arity.accepts(request.args.len()) {
         return Err(CommandError::wrong_arity(&entry.full_name));
@@ -87,5 +98,5 @@ pub(crate) fn admit(
     if grows && !admission.make_room(ctx.instance, ctx.data.databases, ctx.data.journal) {
         return Err(CommandError::OUT_OF_MEMORY);
     }
-    Ok(())
+    Ok(command)
 }

@@ -76,6 +76,8 @@ pub const STALE: Flags = Flags(1 << 7);
 pub const SKIP_MONITOR: Flags = Flags(1 << 8);
 pub const SKIP_SLOWLOG: Flags = Flags(1 << 9);
 pub const FAST: Flags = Flags(1 << 10);
+/// What may be timed by sample because it takes about as long every time: FAST, or `QUICK`.
+pub const BRIEF: Flags = FAST.and(QUICK);
 pub const NO_AUTH: Flags = Flags(1 << 11);
 pub const NO_MULTI: Flags = Flags(1 << 12);
 pub const MOVABLE_KEYS: Flags = Flags(1 << 13);
@@ -89,6 +91,9 @@ pub const NOT_QUEUED: Flags = Flags(1 << 24);
 /// Reads or writes every worker's recorder (`Ctx::snapshot`), so it must hold no stripe: a transaction that contains
 /// one runs behind the gate. Not a Redis flag.
 pub const REPORTS: Flags = Flags(1 << 25);
+
+/// Of constant cost, although Redis does not call it fast (SET and its kin). Not a Redis flag.
+pub const QUICK: Flags = Flags(1 << 26);
 
 const FLAG_NAMES: &[(Flags, &str)] = &[
     (WRITE, "write"),

@@ -15,7 +15,6 @@ use keyspace::{
 };
 use observe::record::{Observer, Recorder};
 use parking_lot::MutexGuard;
-use smallvec::SmallVec;
 use std::time::Duration;
 
 /// How long a worker waits for one stripe before it parks the command and serves others.
@@ -29,18 +28,37 @@ pub(crate) fn lock_id(database: usize, hash: u64) -> LockId {
     (database * keyspace::STRIPES + stripe_of(hash)) as LockId
 }
 
-/// Locked stripes, ascending.
-pub(crate) type Locks<'a> = SmallVec<[(LockId, Locked<'a>); 1]>;
+/// Locked stripes. Nearly every command has one; then no list is made or searched.
+pub(crate) enum Locks<'a> {
+    None,
+    One(LockId, Locked<'a>),
+    /// Ascending by id.
+    Many(Vec<(LockId, Locked<'a>)>),
+}
+
+impl<'a> Locks<'a> {
+    #[inline(always)]
+    fn get(&mut self, id: LockId) -> Option<&mut Locked<'a>> {
+        match self {
+            Locks::One(held, locked) if *held == id => Some(locked),
+            Locks::Many(held) => {
+                let position = held.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+                held.get_mut(position).map(|(_, locked)| locked)
+            }
+            Locks::One(..) | Locks::None => None,
+        }
+    }
+}
 
 /// Locks the stripes with these ids, which ascend without repetition. None if one was not to be had in time; then
 /// none is held.
 pub(crate) fn lock_all<'a>(databases: &'a Databases, ids: &[LockId], now_ms: i64) -> Option<Locks<'a>> {
-    let mut locks = Locks::with_capacity(ids.len());
+    let mut locks = Vec::with_capacity(ids.len());
     for &id in ids {
         let (database, stripe) = (id as usize / keyspace::STRIPES, id as usize % keyspace::STRIPES);
         locks.push((id, databases.get(database, now_ms).lock(stripe, Some(LOCK_PATIENCE))?));
     }
-    Some(locks)
+    Some(Locks::Many(locks))
 }
 
 /// As [`lock_all`], behind the gate, where nobody else can hold a stripe.
@@ -50,7 +68,7 @@ pub(crate) fn lock_uncontended<'a>(databases: &'a Databases, ids: &[LockId], now
         let locked = databases.get(database, now_ms).lock(stripe, None);
         (id, locked.expect("a lock without a limit is taken"))
     };
-    ids.iter().map(lock).collect()
+    Locks::Many(ids.iter().map(lock).collect())
 }
 
 /// See the module's text.
@@ -83,21 +101,11 @@ impl<'a> Data<'a> {
     }
 
     #[inline(always)]
-    fn position(&self, database: usize, hash: u64) -> usize {
-        let id = lock_id(database, hash);
-        if self.locks.len() == 1 && self.locks[0].0 == id {
-            return 0;
-        }
-        match self.locks.binary_search_by_key(&id, |(id, _)| *id) {
-            Ok(position) => position,
-            Err(_) => panic!("a command reached for a key it did not declare"),
-        }
-    }
-
-    #[inline(always)]
     fn stripe(&mut self, database: usize, hash: u64) -> (&mut Contents, &mut Journal, &mut Recorder) {
-        let position = self.position(database, hash);
-        (&mut self.locks[position].1, self.journal, &mut self.recorder)
+        match self.locks.get(lock_id(database, hash)) {
+            Some(locked) => (locked, self.journal, &mut self.recorder),
+            None => panic!("a command reached for a key it did not declare"),
+        }
     }
 
     /// Reads a key: counts a hit or a miss and an access.
@@ -224,7 +232,7 @@ impl<'a> Data<'a> {
     pub fn scan(
         &self, cursor: u64, count: usize, stripes_max: usize, visit: impl FnMut(EntryRef<'_>),
     ) -> u64 {
-        debug_assert!(self.locks.is_empty());
+        debug_assert!(matches!(self.locks, Locks::None));
         match self.databases.existing(self.database) {
             Some(database) => database.scan(cursor, count, stripes_max, self.journal, visit),
             None => 0,

@@ -33,4 +33,5 @@ mod usage;
 
 pub use dispatch::{End, Executor, Parked};
 pub use instance::Instance;
+pub use recording::Arrival;
 pub use session::Session;

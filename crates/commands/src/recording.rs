@@ -2,12 +2,12 @@
 //!
 //! Not the observers themselves (the `observe` crate): here is only which figure goes to which of them.
 //!
-//! Invariants: (1) calls, failures, hits, misses and sizes are exact; (2) a command that is not FAST is always timed, a
-//! FAST one by sample, see `observe::record::sampler`; (3) with `profiling no` the clock is read only for the slow log.
+//! Invariants: (1) calls, failures, hits, misses and sizes are exact; (2) a command that is not BRIEF is always timed, a
+//! BRIEF one by sample, see `observe::record::sampler`; (3) with `profiling no` the clock is read only for the slow log.
 //!
 //! Thread safety: works on the worker's own recorder, locked for the batch.
 
-use crate::command::{Command, FAST, Flags, Outcome, SKIP_SLOWLOG, WRITE};
+use crate::command::{BRIEF, Command, FAST, Flags, Outcome, SKIP_SLOWLOG, WRITE};
 use crate::clients::Client;
 use crate::ctx::{AloneCtx, Ctx};
 use crate::dispatch::Prepared;
@@ -22,9 +22,17 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Below this threshold of the slow log every command is timed, not only a sample of the fast ones.
 const SLOW_LOG_COMPLETE_US: i64 = 100;
 
+/// When the requests of a batch arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    pub at: Ticks,
+    /// How many batches this one stands for in the statistics of waiting; 0 = `at` is not known well enough to count.
+    pub weight: u32,
+}
+
 /// The clock of one batch.
 pub(crate) struct Clock {
-    arrived: Ticks,
+    arrived: Arrival,
     /// Other connections of this worker that had something to do when the batch began.
     others_ready: u32,
     time_all: bool,
@@ -43,7 +51,7 @@ pub(crate) struct Timing {
 }
 
 impl Clock {
-    pub(crate) fn new(arrived: Ticks, others_ready: u32, instance: &Instance) -> Clock {
+    pub(crate) fn new(arrived: Arrival, others_ready: u32, instance: &Instance) -> Clock {
         let threshold_us = instance.settings.slowlog_log_slower_than_us();
         Clock { arrived, others_ready, time_all: (0..SLOW_LOG_COMPLETE_US).contains(&threshold_us), threshold_us }
     }
@@ -52,7 +60,7 @@ impl Clock {
     #[inline(always)]
     pub(crate) fn start(&self, recorder: &mut Recorder, flags: Flags) -> Timing {
         let weight = if recorder.switches.profiling { recorder.sample() } else { 0 };
-        let timed = weight > 0 || self.time_all || !flags.has(FAST);
+        let timed = weight > 0 || self.time_all || !flags.has(BRIEF);
         let started = timed.then(clock::now);
         Timing { weight, started, misses: recorder.counters.misses, lock_ns: 0 }
     }
@@ -91,9 +99,9 @@ pub(crate) fn record_alone(ctx: &mut AloneCtx<'_>, ran: &Ran<'_>) {
 
 #[inline]
 fn count(ran: &Ran<'_>, recorder: &mut Recorder, client: &Client) {
-    recorder.latency.called(ran.request.index);
+    recorder.latency.called(ran.request.index());
     if let Err(error) = ran.outcome {
-        recorder.latency.failed(ran.request.index);
+        recorder.latency.failed(ran.request.index());
         recorder.errors.record(error.text().as_bytes());
         Client::add(&client.errors, 1);
     }
@@ -105,19 +113,22 @@ fn time(ran: &Ran<'_>, recorder: &mut Recorder, instance: &Instance, client: &Cl
     let Some(started) = timing.started else { return 0 };
     let run_ns = clock::now().ns_since(started).saturating_sub(timing.lock_ns);
     // Where every call of the command is timed, each stands for itself.
-    let is_sample = command.flags.has(FAST) && !clock.time_all;
+    let is_sample = command.flags.has(BRIEF) && !clock.time_all;
     let weight = if is_sample { timing.weight.max(1) } else { 1 };
     if recorder.switches.is_on(Observer::Clients) {
         Client::add(&client.run_ns, run_ns.saturating_mul(u64::from(weight)));
     }
     if recorder.switches.is_on(Observer::Latency) {
-        recorder.latency.record(request.index, Stage::Run, run_ns, weight);
+        recorder.latency.record(request.index(), Stage::Run, run_ns, weight);
         if run_ns >= HOLD_NS {
-            recorder.latency.delayed_others(request.index, run_ns, clock.others_ready);
+            recorder.latency.delayed_others(request.index(), run_ns, clock.others_ready);
         }
-        recorder.latency.record(request.index, Stage::Wait, started.ns_since(clock.arrived), weight);
+        if clock.arrived.weight > 0 {
+            let waited_ns = started.ns_since(clock.arrived.at);
+            recorder.latency.record(request.index(), Stage::Wait, waited_ns, weight * clock.arrived.weight);
+        }
         if timing.lock_ns > 0 {
-            recorder.latency.record(request.index, Stage::Lock, timing.lock_ns, weight);
+            recorder.latency.record(request.index(), Stage::Lock, timing.lock_ns, weight);
         }
     }
     let run_us = run_ns / 1000;

@@ -8,6 +8,7 @@ use crate::clients::{Client, Origin};
 use crate::config::Settings;
 use crate::dispatch::{BATCH_MAX, End, Executor, Parked};
 use crate::instance::Instance;
+use crate::recording::Arrival;
 use crate::session::Session;
 use keyspace::locks::Place;
 use observe::os::clock;
@@ -104,7 +105,7 @@ impl Bench {
         let (mut reply, mut parked, mut at) = (Reply::new(), Parked::default(), 0);
         while at < args.len() && !self.session.closing {
             let batch = &args[at..args.len().min(at + BATCH_MAX)];
-            match self.executor.run(batch, &mut self.session, &mut reply, clock::now(), &mut parked) {
+            match self.executor.run(batch, &mut self.session, &mut reply, Arrival { at: clock::now(), weight: 1 }, &mut parked) {
                 End::Done => at += batch.len(),
                 End::Parked { at: parked_at } => at += parked_at,
             }
@@ -117,7 +118,7 @@ impl Bench {
         let mut parked = Parked::default();
         let requests = [args];
         const { assert!(BATCH_MAX > 1) };
-        while self.executor.run(&requests, &mut self.session, reply, clock::now(), &mut parked) != End::Done {
+        while self.executor.run(&requests, &mut self.session, reply, Arrival { at: clock::now(), weight: 1 }, &mut parked) != End::Done {
             std::thread::yield_now();
         }
     }

@@ -13,8 +13,8 @@ use crate::command::{
     Run, STALE, WRITE, ALLOW_BUSY, Argument, ArgumentType, KeySpec, Progress, RO,
 };
 use crate::ctx::Ctx;
-use crate::data::{LockId, lock_all, lock_id};
-use crate::dispatch::{AloneRoom, Prepared, Step, UNKNOWN, call, key_ids};
+use crate::data::{LockId, Locks, lock_all, lock_id};
+use crate::dispatch::{AloneRoom, Prepared, Step, call, key_ids};
 use crate::error::CommandError;
 use crate::recording::{self, Clock};
 use crate::registry;
@@ -151,11 +151,10 @@ fn leave(session: &mut Session) -> Option<Box<Multi>> {
 #[cold]
 pub(crate) fn refuse(ctx: &mut Ctx<'_>, request: &Prepared<'_>, refusal: &CommandError) {
     let recorder = &mut ctx.data.recorder;
-    if request.index != UNKNOWN {
-        recorder.latency.rejected(request.index);
+    if request.entry.is_some() {
+        recorder.latency.rejected(request.index());
     }
-    let is_exec = request.index != UNKNOWN
-        && matches!(registry::entry(request.index).command.run, Run::Transaction)
+    let is_exec = request.entry.is_some_and(|entry| matches!(entry.command.run, Run::Transaction))
         && ctx.session.multi.is_some();
     if is_exec {
         leave(ctx.session);
@@ -183,7 +182,7 @@ pub(crate) fn queue(ctx: &mut Ctx<'_>, request: &Prepared<'_>, command: &'static
         return ctx.reply.error(CommandError::TRANSACTION_TOO_LONG.text());
     }
     multi.grows |= command.flags.has(DENYOOM);
-    multi.queue.push(Queued { index: request.index, args: request.args.to_owned() });
+    multi.queue.push(Queued { index: request.index(), args: request.args.to_owned() });
     ctx.session.client.queued.store(multi.queue.len() as i64, Relaxed);
     ctx.reply.simple("QUEUED");
 }
@@ -219,15 +218,15 @@ pub(crate) fn execute<'a>(
             call(ctx, &prepared, command, clock, timing, &mut Progress::default());
         }
     }
-    ctx.data.recorder.latency.called(request.index);
-    ctx.data.locks.clear();
+    ctx.data.recorder.latency.called(request.index());
+    ctx.data.locks = Locks::None;
     Step::Done
 }
 
 fn fail(ctx: &mut Ctx<'_>, request: &Prepared<'_>, error: CommandError) -> Step {
     ctx.reply.error(error.text());
-    ctx.data.recorder.latency.called(request.index);
-    ctx.data.recorder.latency.failed(request.index);
+    ctx.data.recorder.latency.called(request.index());
+    ctx.data.recorder.latency.failed(request.index());
     ctx.data.recorder.errors.record(error.text().as_bytes());
     Step::Done
 }
@@ -285,7 +284,7 @@ pub(crate) fn run_alone(
         }
     }
     let mut recorder = room.instance.recorders[room.worker].lock();
-    recorder.latency.called(request.index);
+    recorder.latency.called(request.index());
     recording::drain(room.journal, &mut recorder);
 }
 
@@ -300,7 +299,7 @@ fn has_expired(session: &Session, databases: &Databases, journal: &mut Journal) 
 
 impl Queued {
     fn prepared(&self) -> (Prepared<'_>, &'static Command) {
-        let command = registry::entry(self.index).command;
-        (Prepared { args: self.args.as_args(), index: self.index, key: None }, command)
+        let entry = registry::entry(self.index);
+        (Prepared { args: self.args.as_args(), entry: Some(entry), key: None }, entry.command)
     }
 }

@@ -16,8 +16,8 @@ use crate::listen::Peer;
 use commands::clients::Client;
 use commands::config::ClientClass;
 use commands::dispatch::BATCH_MAX;
-use commands::{End, Executor, Parked, Session};
-use observe::os::clock::{self, Ticks};
+use commands::{Arrival, End, Executor, Parked, Session};
+use observe::os::clock;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
 use smallvec::SmallVec;
@@ -65,10 +65,8 @@ pub struct Lent<'a> {
     /// Output buffer, empty.
     pub reply: &'a mut Reply,
     pub spans: &'a mut Vec<Span>,
-    /// When the worker learned that there is something to read.
-    pub arrived: Ticks,
-    /// Whether to ask the kernel for a better `arrived`.
-    pub ask_arrival: bool,
+    /// When the worker learned that there is something to read; if its weight is not 0, the kernel is asked.
+    pub arrived: Arrival,
     pub now_ms: i64,
     /// 0, or the number of turns for which this one's sending is timed.
     pub time_flush: u32,
@@ -210,12 +208,12 @@ impl Connection {
     }
 
     fn receive(&mut self, lent: &mut Lent<'_>) -> Result<usize, Errno> {
-        if !lent.ask_arrival {
+        if lent.arrived.weight == 0 {
             return recv(self.peer.as_fd(), &mut *lent.buffer, RecvFlags::empty()).map(|(received, _)| received);
         }
         let (received, arrived) = arrival::receive(&self.peer, lent.buffer)
             .map_err(|error| Errno::from_raw_os_error(error as i32))?;
-        lent.arrived = arrived.unwrap_or(lent.arrived);
+        lent.arrived.at = arrived.unwrap_or(lent.arrived.at);
         Ok(received)
     }
 

@@ -14,7 +14,7 @@ use crate::connection::{Connection, Lent, Next, Why};
 use crate::listen::{self, Listener, Peer};
 use commands::clients::{Client, Origin};
 use commands::config::BusyPoll;
-use commands::{Executor, Instance, Session};
+use commands::{Arrival, Executor, Instance, Session};
 use mio::{Events, Interest, Poll, Token, Waker};
 use observe::os::clock::{self, Ticks};
 use parking_lot::Mutex;
@@ -34,10 +34,10 @@ const TICK: Duration = Duration::from_millis(100);
 const SPIN: Duration = Duration::from_micros(5);
 /// Of 256: how often spinning must have found work lately to be done again.
 const SPIN_WORTH: u32 = 128;
-/// A cycle longer than this makes the next reads ask when their bytes arrived; a shorter one bounds the error.
-const LONG_CYCLE_NS: u64 = 500_000;
-/// One turn of so many has its sending timed.
-const FLUSH_TIMED_EVERY: u32 = 16;
+/// One turn of so many asks the kernel when its bytes arrived and has its sending timed.
+const TIMED_EVERY: u32 = 16;
+/// After a turn this long every read of the next cycle asks: those requests may have waited for it.
+const LONG_TURN_MS: i64 = 2;
 /// An output buffer keeps at most this much between turns.
 const REPLY_KEPT_BYTES: usize = 256 << 10;
 /// Accepting pauses this long when the process is out of descriptors.
@@ -74,7 +74,10 @@ pub struct Worker {
     /// Events of this poll that are not handled yet.
     ready: usize,
     /// What is read now may have waited in its socket for long.
-    after_long_cycle: bool,
+    after_long_turn: bool,
+    had_long_turn: bool,
+    /// On the keyspace's clock.
+    turn_started_ms: i64,
     /// Cycles, and nanoseconds spent in them, since the last turn of the timer.
     cycles: u64,
     cycles_ns: u64,
@@ -112,7 +115,9 @@ impl Worker {
             waits: 0,
             turns: 0,
             ready: 0,
-            after_long_cycle: false,
+            after_long_turn: false,
+            had_long_turn: false,
+            turn_started_ms: 0,
             cycles: 0,
             cycles_ns: 0,
         })
@@ -136,11 +141,14 @@ impl Worker {
                 break;
             }
             let arrived = clock::now();
+            self.turn_started_ms = instance.now_ms();
             self.handle(&events, arrived);
             self.serve_busy(arrived);
             let now = Instant::now();
             let cycle_ns = clock::now().ns_since(arrived);
-            self.after_long_cycle = cycle_ns > LONG_CYCLE_NS;
+            let now_ms = instance.now_ms();
+            self.after_long_turn = self.had_long_turn || now_ms - self.turn_started_ms >= LONG_TURN_MS;
+            self.had_long_turn = false;
             self.cycles += 1;
             self.cycles_ns += cycle_ns;
             behind = if behind || now >= next_tick { self.executor.tick(now >= next_tick) } else { false };
@@ -238,10 +246,12 @@ impl Worker {
         let Some(Some(connection)) = connections.get_mut(slot) else { return };
         let now_ms = executor.instance.now_ms();
         *turns += 1;
-        let time_flush = if *turns % u64::from(FLUSH_TIMED_EVERY) == 0 { FLUSH_TIMED_EVERY } else { 0 };
+        self.had_long_turn |= now_ms - self.turn_started_ms >= LONG_TURN_MS;
+        self.turn_started_ms = now_ms;
+        let sampled = if turns.is_multiple_of(u64::from(TIMED_EVERY)) { TIMED_EVERY } else { 0 };
         executor.others_ready = (self.ready + busy.len()) as u32;
-        let ask_arrival = self.after_long_cycle;
-        let mut lent = Lent { executor, buffer, reply, spans, arrived, ask_arrival, now_ms, time_flush };
+        let arrived = Arrival { at: arrived, weight: if self.after_long_turn { 1 } else { sampled } };
+        let mut lent = Lent { executor, buffer, reply, spans, arrived, now_ms, time_flush: sampled };
         match connection.turn(&mut lent) {
             Next::Wait => {}
             Next::Again | Next::Retry => {
@@ -358,7 +368,8 @@ impl Worker {
         for slot in 0..self.connections.len() {
             let Worker { connections, executor, buffer, reply, spans, .. } = self;
             let Some(connection) = &mut connections[slot] else { continue };
-            let lent = Lent { executor, buffer, reply, spans, arrived, ask_arrival: false, now_ms, time_flush: 0 };
+            let arrived = Arrival { at: arrived, weight: 0 };
+            let lent = Lent { executor, buffer, reply, spans, arrived, now_ms, time_flush: 0 };
             if let Some(why) = connection.check_time(&lent) {
                 self.close(slot, why);
             }

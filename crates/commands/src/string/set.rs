@@ -6,8 +6,7 @@ use super::get::{EX, EXAT, PX, PXAT};
 use super::{answer, kind_of};
 use crate::command::{
     ACCESS, Argument, ArgumentType, Arity, Command, DELETE, DENYOOM, FAST, Group, INSERT, KEY, KeySpec, OW,
-    Outcome, RM, RW, Run, UPDATE, VARIABLE_FLAGS, WRITE,
-};
+    Outcome, RM, RW, Run, UPDATE, VARIABLE_FLAGS, WRITE, QUICK};
 use crate::ctx::Ctx;
 use crate::error::CommandError;
 use crate::options::{Moment, positive_deadline_ms};
@@ -19,7 +18,7 @@ const VALUE: Argument = Argument::new("value", ArgumentType::Text);
 pub(super) const SET: Command = Command {
     name: "SET",
     arity: Arity::AtLeast(3),
-    flags: WRITE.and(DENYOOM),
+    flags: WRITE.and(DENYOOM).and(QUICK),
     keys: &[KeySpec::one(1, RW.and(ACCESS).and(UPDATE).and(VARIABLE_FLAGS))],
     group: Group::String,
     summary: "Sets the value of a key, whatever it held; creates the key if there is none.",
@@ -184,7 +183,7 @@ fn setnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 pub(super) const SETEX: Command = Command {
     name: "SETEX",
     arity: Arity::Exactly(4),
-    flags: WRITE.and(DENYOOM),
+    flags: WRITE.and(DENYOOM).and(QUICK),
     keys: &[KeySpec::one(1, OW.and(UPDATE))],
     group: Group::String,
     since: "2.0.0",
@@ -201,7 +200,7 @@ fn setex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 pub(super) const PSETEX: Command = Command {
     name: "PSETEX",
     arity: Arity::Exactly(4),
-    flags: WRITE.and(DENYOOM),
+    flags: WRITE.and(DENYOOM).and(QUICK),
     keys: &[KeySpec::one(1, OW.and(UPDATE))],
     group: Group::String,
     since: "2.6.0",
