@@ -178,7 +178,8 @@ const UNIX_MILLISECONDS_AHEAD: &[&str] =
     &["4102444800000", "32503680000001", "0", "-1", "9223372036854775807", "abc"];
 
 /// Weight and template. `$` words: k key, v value, w word, i integer, n small number, f float, s/m seconds or
-/// milliseconds to live, S/M Unix time in them, A/B the same for SET, d database, p pattern, y type, o SET options, e EXPIRE option,
+/// milliseconds to live, S/M Unix time in them, A/B the same for SET, t/T any number of them (equal ones would be
+/// compared to the millisecond by GT and LT), d database, p pattern, y type, o SET options, e EXPIRE option,
 /// x GETEX options, c SCAN options.
 const TEMPLATES: &[(usize, &str)] = &[
     (30, "SET $k $v"),
@@ -215,9 +216,9 @@ const TEMPLATES: &[(usize, &str)] = &[
     (3, "TOUCH $k $k"),
     (6, "TYPE $k"),
     (6, "EXPIRE $k $s"),
-    (6, "EXPIRE $k $s $e"),
+    (6, "EXPIRE $k $t $e"),
     (4, "PEXPIRE $k $m"),
-    (4, "PEXPIRE $k $m $e"),
+    (4, "PEXPIRE $k $T $e"),
     (4, "EXPIREAT $k $S"),
     (4, "EXPIREAT $k $S $e"),
     (4, "PEXPIREAT $k $M"),
@@ -287,8 +288,6 @@ const TEMPLATES_VALKEY: &[(usize, &str)] = &[
 pub struct Grammar {
     templates: Vec<(usize, &'static str)>,
     weight: usize,
-    /// MULTI or WATCH inside MULTI ends the comparison with Valkey, so they are rarely wanted there.
-    avoids_nesting: bool,
 }
 
 impl Grammar {
@@ -298,7 +297,7 @@ impl Grammar {
             templates.extend_from_slice(TEMPLATES_VALKEY);
         }
         let weight = templates.iter().map(|(weight, _)| weight).sum();
-        Grammar { templates, weight, avoids_nesting: !reference_is_7_0 }
+        Grammar { templates, weight }
     }
 
     pub fn sequence(&self, rng: &mut Rng, length: usize) -> Vec<Step> {
@@ -308,10 +307,9 @@ impl Grammar {
             let mut step = self.step(rng);
             let inside = &mut in_multi[step.connection];
             if let Action::Call(arguments) = &mut step.action {
+                // Nesting may end the comparison, so it is rare.
                 match arguments[0].to_ascii_uppercase().as_slice() {
-                    b"MULTI" | b"WATCH" if *inside && self.avoids_nesting => {
-                        *arguments = vec![b"EXEC".to_vec()]
-                    }
+                    b"MULTI" | b"WATCH" if *inside && rng.chance(95) => *arguments = vec![b"EXEC".to_vec()],
                     b"MULTI" => *inside = true,
                     _ => {}
                 }
@@ -380,6 +378,8 @@ fn expand(rng: &mut Rng, word: &str, arguments: &mut Arguments) {
         "$m" => arguments.push(one(rng, MILLISECONDS)),
         "$S" => arguments.push(one(rng, UNIX_SECONDS)),
         "$M" => arguments.push(one(rng, UNIX_MILLISECONDS)),
+        "$t" => arguments.push((101 + rng.below(1_000_000)).to_string().into_bytes()),
+        "$T" => arguments.push((100_001 + rng.below(1_000_000_000)).to_string().into_bytes()),
         "$A" => arguments.push(one(rng, UNIX_SECONDS_AHEAD)),
         "$B" => arguments.push(one(rng, UNIX_MILLISECONDS_AHEAD)),
         "$d" => arguments.push(one(rng, &["0", "1", "2", "15", "0", "1", "16", "-1", "abc", "99999999999"])),

@@ -25,6 +25,7 @@ pub struct Difference {
     pub request: String,
     pub theirs: String,
     pub ours: String,
+    both_refuse: bool,
 }
 
 /// How a sequence is played.
@@ -81,10 +82,8 @@ pub fn play(pair: &Pair, style: Style, steps: &[Step]) -> io::Result<Option<Diff
     let mut queued: Queued = vec![None; CONNECTIONS];
     let mut at = 0;
     while at < steps.len() {
-        let until = batch_end(pair, steps, at, style.batch_max);
-        if !pair.reference_is_7_0 && nests(&queued, &steps[at]) {
-            return Ok(None);
-        }
+        let until = batch_end(steps, at, style.batch_max);
+        let nested = nests(&queued, &steps[at]);
         let found = match &steps[at].action {
             // Inside a transaction these would only be queued.
             Action::ExpireNow(_) | Action::ScanAll(_) if queued[steps[at].connection].is_some() => None,
@@ -92,27 +91,28 @@ pub fn play(pair: &Pair, style: Style, steps: &[Step]) -> io::Result<Option<Diff
             Action::ScanAll(options) => scan(&mut theirs, &mut ours, steps[at].connection, options, at)?,
             Action::Call(_) => batch(pair, [&mut theirs, &mut ours], &steps[at..until], at, &mut queued)?,
         };
-        if found.is_some() {
-            return Ok(found);
+        match found {
+            Some(found) if nested && found.both_refuse => return Ok(None),
+            Some(found) => return Ok(Some(found)),
+            None => at = until,
         }
-        at = until;
     }
     Ok(None)
 }
 
-/// MULTI and WATCH inside MULTI are refused by Redis, and the transaction goes on; Valkey aborts it. Limpid does
-/// as Redis does.
+/// MULTI and WATCH inside MULTI are refused by Redis, and the transaction goes on; Valkey aborts it. So a sequence
+/// ends there, unless both servers are of one mind.
 fn nests(queued: &Queued, step: &Step) -> bool {
     let Action::Call(arguments) = &step.action else { return false };
     queued[step.connection].is_some() && (is_named(arguments, "MULTI") || is_named(arguments, "WATCH"))
 }
 
 /// The end of the run of plain calls of one connection that starts at `at`.
-fn batch_end(pair: &Pair, steps: &[Step], at: usize, batch_max: usize) -> usize {
+fn batch_end(steps: &[Step], at: usize, batch_max: usize) -> usize {
     let joins = |step: &Step| {
         let Action::Call(arguments) = &step.action else { return false };
         // Whether these are nested is known only once the replies before them are.
-        let waits = !pair.reference_is_7_0 && (is_named(arguments, "MULTI") || is_named(arguments, "WATCH"));
+        let waits = is_named(arguments, "MULTI") || is_named(arguments, "WATCH");
         step.connection == steps[at].connection && !waits
     };
     let Action::Call(_) = steps[at].action else { return at + 1 };
@@ -152,7 +152,8 @@ fn batch(
 fn difference(at: usize, request: String, theirs: Option<&Reply>, ours: Option<&Reply>) -> Difference {
     let shown =
         |reply: Option<&Reply>| reply.map_or("connection closed".to_owned(), |reply| format!("{reply:?}"));
-    Difference { at, request, theirs: shown(theirs), ours: shown(ours) }
+    let both_refuse = [theirs, ours].iter().all(|reply| reply.is_some_and(|reply| reply.value.is_error()));
+    Difference { at, request, theirs: shown(theirs), ours: shown(ours), both_refuse }
 }
 
 /// Lets a key expire on both, and looks at it so that both have noticed.
@@ -236,7 +237,13 @@ fn scan(
         return Ok(None);
     }
     let request = format!("SCAN 0 {} (until the cursor is 0)", show(options));
-    Ok(Some(Difference { at, request, theirs: format!("{theirs:?}"), ours: format!("{ours:?}") }))
+    Ok(Some(Difference {
+        at,
+        request,
+        theirs: format!("{theirs:?}"),
+        ours: format!("{ours:?}"),
+        both_refuse: false,
+    }))
 }
 
 /// The keys of a whole iteration, each once, or the error.
