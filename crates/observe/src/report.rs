@@ -15,6 +15,7 @@ pub mod cost;
 pub mod findings;
 pub mod hotkeys;
 pub mod latency;
+pub mod metrics;
 pub mod prefixes;
 pub mod redact;
 pub mod sizes;
