@@ -74,6 +74,8 @@ pub struct Allocator {
     /// As INFO `mem_allocator` names it: `jemalloc-5.3.1`.
     pub name: fn() -> String,
     pub figures: fn() -> AllocatorFigures,
+    /// Gives unused pages back to the system.
+    pub purge: fn(),
     /// The allocator's own report, for people.
     pub report: fn() -> String,
 }

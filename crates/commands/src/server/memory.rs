@@ -39,6 +39,14 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
         ..SUBCOMMAND
     },
     Command {
+        name: "PURGE",
+        flags: LOADING,
+        complexity: "Depends on how much memory is allocated",
+        summary: "Give unused pages back to the system.",
+        run: Run::Body(purge),
+        ..SUBCOMMAND
+    },
+    Command {
         name: "STATS",
         flags: REPORTS,
         summary: "Return figures about memory.",
@@ -73,6 +81,14 @@ fn usage(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         Some(bytes) => ctx.reply.integer(bytes as i64),
         None => ctx.reply.null(),
     }
+    Ok(())
+}
+
+fn purge(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    if let Some(allocator) = ctx.instance.allocator.get() {
+        (allocator.purge)();
+    }
+    ctx.reply.ok();
     Ok(())
 }
 
@@ -185,7 +201,7 @@ fn diagnosis(figures: &MemoryFigures) -> String {
         allocator.resident,
         allocator.active,
         "Pages the allocator keeps",
-        "It gives them back within some ten seconds unless they are used again.",
+        "MEMORY PURGE gives them back to the system.",
     );
     compare(
         figures.clients,
@@ -231,7 +247,8 @@ mod tests {
     fn stats_come_from_the_allocator_and_the_entries() {
         let mut bench = Bench::new();
         let figures = || AllocatorFigures { allocated: 100, active: 150, resident: 300 };
-        let allocator = Allocator { name: || "test".into(), figures, report: || "report".into() };
+        let allocator =
+            Allocator { name: || "test".into(), figures, purge: || {}, report: || "report".into() };
         assert!(bench.instance.allocator.set(allocator).is_ok());
         bench.run(b"MSET a 1 b 2");
         let stats = String::from_utf8(bench.run(b"MEMORY STATS")).expect("text");
@@ -245,7 +262,7 @@ mod tests {
         ] {
             assert!(stats.contains(expected), "{expected} in {stats}");
         }
-        assert_eq!(bench.run(b"MEMORY MALLOC-STATS"), b"$6\r\nreport\r\n");
+        assert_eq!(bench.run(b"MEMORY PURGE\r\nMEMORY MALLOC-STATS"), b"+OK\r\n$6\r\nreport\r\n");
         bench.run(b"HELLO 3");
         assert!(bench.run(b"MEMORY STATS").starts_with(b"%28\r\n"));
     }
