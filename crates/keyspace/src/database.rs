@@ -24,6 +24,8 @@ pub const STRIPES: usize = 1 << STRIPE_BITS;
 /// Bits of a scan cursor below the stripe's: hash order, cut so that a cursor stays below 2^62 and fits clients that
 /// parse it as a signed number.
 const CURSOR_BITS: u32 = 52;
+/// Attempts to choose a random key while others empty the stripe that was chosen.
+const RANDOM_TRIES: usize = 8;
 /// Expired entries removed under one hold of a stripe's lock: about 50 microseconds.
 const EXPIRE_PER_LOCK: usize = 256;
 /// A stamp idle for longer is kept at this age, so that 16 bits of seconds (18.2 hours) do not come round.
@@ -159,17 +161,19 @@ impl Database {
 
     /// A key chosen uniformly at random among all, those past their deadline included, handed to `visit`.
     pub fn random_entry<R>(&self, journal: &mut Journal, visit: impl FnOnce(EntryRef<'_>) -> R) -> Option<R> {
-        let len = self.len();
-        let mut rank = if len == 0 { return None } else { journal.random() as usize % len };
-        for stripe in 0..STRIPES {
-            let in_stripe = self.stripes[stripe].len();
-            if rank < in_stripe {
-                let locked = self.lock(stripe, None)?;
-                // The stripe may have shrunk since it was counted.
-                let rank = rank.min(locked.len().saturating_sub(1));
-                return locked.nth(rank).map(visit);
+        for _ in 0..RANDOM_TRIES {
+            let len = self.len();
+            let mut rank = if len == 0 { return None } else { journal.random() as usize % len };
+            let chosen = self.stripes.iter().position(|stripe| {
+                let before = rank < stripe.len();
+                rank -= if before { 0 } else { stripe.len().min(rank) };
+                before
+            });
+            let Some(locked) = chosen.and_then(|stripe| self.lock(stripe, None)) else { continue };
+            // The stripe may have shrunk since it was counted.
+            if let Some(entry) = locked.nth(rank.min(locked.len().saturating_sub(1))) {
+                return Some(visit(entry));
             }
-            rank -= in_stripe;
         }
         None
     }

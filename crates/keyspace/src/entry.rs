@@ -61,6 +61,9 @@ const VALUE_MASK: u64 = 0x3ff;
 const FREQUENCY_MAX: u64 = 15;
 /// Redis starts a new key at 5 of 255; on this scale that is the second step, so a new key is not evicted at once.
 const FREQUENCY_INITIAL: u64 = 1;
+/// How far a stamp may be ahead of the clock of who looks at it. Workers differ by a batch, a stalled one by more; what
+/// is left of 2^16 seconds is far more than the ages that `Database::age` lets a stamp reach.
+const STAMP_AHEAD_MAX_SECONDS: u16 = 600;
 /// Header, blob pointer and Vec header that an `Arc<Vec<u8>>` allocates beside the bytes.
 const BLOB_HEADER_BYTES: usize = 40;
 
@@ -368,6 +371,14 @@ fn bytes_equal(a: &[u8], b: &[u8]) -> bool {
     !differ(length - 8)
 }
 
+/// Seconds from `stamp` to `second`. A stamp slightly ahead counts as now: another worker, whose batch began later, set
+/// it. Without this, the key used last would look like the one idle for longest.
+#[inline(always)]
+fn idle_seconds(second: u16, stamp: u16) -> u16 {
+    let idle_seconds = second.wrapping_sub(stamp);
+    if idle_seconds > u16::MAX - STAMP_AHEAD_MAX_SECONDS { 0 } else { idle_seconds }
+}
+
 /// A hint to fetch a cache line; never faults, so any address will do.
 #[inline(always)]
 pub(crate) fn prefetch<T>(pointer: *const T) {
@@ -436,6 +447,12 @@ impl<'a> EntryRef<'a> {
         (self.raw.header() >> STAMP_SHIFT) as u16
     }
 
+    /// Seconds since the last access, given the clock's `second` modulo 2^16.
+    #[inline]
+    pub fn idle_seconds(&self, second: u16) -> u16 {
+        idle_seconds(second, self.stamp())
+    }
+
     /// Morris counter of accesses, 0..=15: about 2^n accesses, halved per idle decay period.
     #[inline]
     pub fn frequency(&self) -> u8 {
@@ -493,9 +510,10 @@ impl RawEntry {
         if self.header() & BLOB == 0 {
             return None;
         }
-        self.set_kind(kind);
         // SAFETY: BLOB is set; the caller holds the only access to the table for 'a.
-        Arc::get_mut(unsafe { &mut *self.blob_pointer() })
+        let vec = Arc::get_mut(unsafe { &mut *self.blob_pointer() })?;
+        self.set_kind(kind);
+        Some(vec)
     }
 
     fn set_kind(self, kind: Kind) {
@@ -540,12 +558,15 @@ impl RawEntry {
         let header = self.header();
         let mut frequency = header >> FREQUENCY_SHIFT & FREQUENCY_MAX;
         let stamp = (header >> STAMP_SHIFT) as u16;
+        let idle_seconds = idle_seconds(second, stamp);
+        if idle_seconds >= decay_seconds
+            && let Some(periods) = idle_seconds.checked_div(decay_seconds)
+        {
+            frequency = frequency.saturating_sub(u64::from(periods));
+        }
         let steps = frequency < FREQUENCY_MAX && random & ((1 << frequency) - 1) == 0;
         if !steps && stamp == second {
             return;
-        }
-        if let Some(periods) = second.wrapping_sub(stamp).checked_div(decay_seconds) {
-            frequency = frequency.saturating_sub(u64::from(periods));
         }
         let kept = header & !(0xffff << STAMP_SHIFT | FREQUENCY_MAX << FREQUENCY_SHIFT);
         let stamped = kept | u64::from(second) << STAMP_SHIFT;
@@ -665,6 +686,10 @@ mod tests {
         assert_eq!(EntryRef::new(raw).prefix(), 7, "the counter does not overflow into its neighbours");
         raw.touch(78 + 30, u32::MAX, 10);
         assert_eq!(EntryRef::new(raw).frequency(), 12, "three idle periods of ten seconds");
+        assert_eq!(EntryRef::new(raw).idle_seconds(110), 2);
+        raw.touch(107, u32::MAX, 10);
+        assert_eq!(EntryRef::new(raw).frequency(), 12, "a clock one second behind is no idle time");
+        assert_eq!(EntryRef::new(raw).idle_seconds(106), 0);
         raw.free();
     }
 }

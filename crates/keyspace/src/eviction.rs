@@ -7,22 +7,25 @@
 //! candidates of past steps in a pool of 16, and removes the best one that is still there. With a pool the result is
 //! close to the true order although few keys are looked at (Redis documentation, "Key eviction").
 //!
-//! Invariants: (1) a step takes at most `STEP_TRIES` stripes' locks, one at a time; (2) a volatile policy never
-//! removes a key without a deadline, even if it lost its deadline since it was sampled.
+//! Invariants: (1) a step holds one stripe's lock at a time; (2) a volatile policy never removes a key without a
+//! deadline, even if it lost its deadline since it was sampled; (3) a key used since it was sampled is spared; (4) a
+//! step finds something to remove whenever there is something, however rare.
 //!
 //! Thread safety: one `Evictor` per worker.
 
 use crate::database::{Database, Databases, STRIPES};
+use crate::hash::stripe_of;
 use crate::journal::{Journal, Removal};
 use crate::stripe::Key;
 use crate::{EntryRef, Locked};
 use smallvec::SmallVec;
-use std::time::Duration;
 
 const POOL_MAX: usize = 16;
-/// Random stripes tried for one that has something to evict, before the database is walked for one.
+/// Times the pool is used up and filled again before the step gives up.
+const ROUNDS_MAX: usize = 4;
+/// Random stripes tried for one that has something to evict, before the stripes' counters are walked for one.
 const STEP_TRIES: usize = 8;
-/// Buckets tried inside a stripe.
+/// Random buckets tried inside a stripe, before its segments are searched.
 const BUCKET_TRIES: usize = 8;
 
 /// `maxmemory-policy`.
@@ -39,6 +42,10 @@ pub enum Policy {
 }
 
 impl Policy {
+    fn is_random(self) -> bool {
+        matches!(self, Policy::AllKeysRandom | Policy::VolatileRandom)
+    }
+
     fn only_expiring(self) -> bool {
         matches!(
             self,
@@ -47,11 +54,16 @@ impl Policy {
     }
 
     /// How much an entry deserves to go: the highest goes first.
+    ///
+    /// Among those idle for the same number of seconds, LRU takes the one less often used: when memory turns over
+    /// within seconds, most are equal, and a choice at random would take hot keys too.
     fn score(self, entry: &EntryRef<'_>, journal: &mut Journal) -> u64 {
-        let idle_seconds = u64::from(journal.second().wrapping_sub(entry.stamp()));
+        let idle_seconds = u64::from(entry.idle_seconds(journal.second()));
         match self {
             Policy::NoEviction => 0,
-            Policy::AllKeysLru | Policy::VolatileLru => idle_seconds,
+            Policy::AllKeysLru | Policy::VolatileLru => {
+                idle_seconds << 4 | (15 - u64::from(entry.frequency()))
+            }
             Policy::AllKeysLfu | Policy::VolatileLfu => {
                 let periods = idle_seconds.checked_div(u64::from(journal.decay_seconds)).unwrap_or(0);
                 let frequency = u64::from(entry.frequency()).saturating_sub(periods);
@@ -92,8 +104,8 @@ impl Evictor {
         for _ in 0..samples.div_ceil(5).max(1) {
             self.sample(databases, policy, journal);
         }
-        // A candidate may have gone since; then the next best is tried, and a last time with fresh samples.
-        for _ in 0..2 {
+        // Candidates may have gone or been used since; then the next best is tried, and at last fresh samples.
+        for _ in 0..ROUNDS_MAX {
             while let Some(candidate) = self.pool.pop() {
                 if remove(databases, &candidate, policy, journal) {
                     return Some(());
@@ -110,14 +122,11 @@ impl Evictor {
     }
 
     fn sample(&mut self, databases: &Databases, policy: Policy, journal: &mut Journal) {
-        let Some((number, database)) = random_database(databases, policy, journal) else { return };
-        let Some(locked) = random_stripe(database, policy, journal) else { return };
+        let Some((number, locked)) = random_stripe(databases, policy, journal) else { return };
         let random = journal.random();
         locked.sample(random, policy.only_expiring(), BUCKET_TRIES, |entry| {
-            if !policy.only_expiring() || entry.expiry_ms().is_some() {
-                let score = policy.score(&entry, journal);
-                self.offer(number, &entry, score, journal);
-            }
+            let score = policy.score(&entry, journal);
+            self.offer(number, &entry, score, journal);
         });
     }
 
@@ -135,54 +144,61 @@ impl Evictor {
     }
 }
 
+/// Removes the candidate unless it has been used, or lost its deadline, since it was sampled. True if a key went.
 fn remove(databases: &Databases, candidate: &Candidate, policy: Policy, journal: &mut Journal) -> bool {
     let Some(database) = databases.existing(candidate.database) else { return false };
     let key = Key { bytes: &candidate.key, hash: candidate.hash };
-    let Some(mut locked) = database.lock(crate::hash::stripe_of(key.hash), None) else { return false };
-    let evictable =
-        locked.look(key, journal).is_some_and(|entry| !policy.only_expiring() || entry.expiry_ms().is_some());
-    evictable && locked.remove(key, Removal::Evicted, journal)
+    let Some(mut locked) = database.lock(stripe_of(key.hash), None) else { return false };
+    let expired_before = journal.expired_keys;
+    let evictable = locked.look(key, journal).is_some_and(|entry| {
+        let allowed = !policy.only_expiring() || entry.expiry_ms().is_some();
+        allowed && (policy.is_random() || policy.score(&entry, journal) >= candidate.score)
+    });
+    if evictable {
+        return locked.remove(key, Removal::Evicted, journal);
+    }
+    // Being looked at, one past its deadline went of itself, and its memory with it.
+    journal.expired_keys > expired_before
 }
 
-/// A database with something to evict, chosen by its number of keys.
-fn random_database<'a>(
+/// A locked stripe with something to evict and its database's number. Stripes are alike, so one is chosen evenly, then
+/// the database by its keys in that stripe: every key has about the same chance, and two counters are read.
+fn random_stripe<'a>(
     databases: &'a Databases,
     policy: Policy,
     journal: &mut Journal,
-) -> Option<(usize, &'a Database)> {
-    let weigh =
-        |database: &Database| if policy.only_expiring() { database.expiring() } else { database.len() };
-    let mut used = databases.iter();
-    let first = used.next()?;
-    if used.next().is_none() {
-        return Some(first);
-    }
-    let weights: SmallVec<[usize; 16]> = databases.iter().map(|(_, database)| weigh(database)).collect();
-    let total: usize = weights.iter().sum();
-    let mut rank = if total == 0 { return None } else { journal.random() as usize % total };
-    for ((number, database), weight) in databases.iter().zip(weights) {
-        if rank < weight {
-            return Some((number, database));
-        }
-        rank -= weight;
-    }
-    None
-}
-
-fn random_stripe<'a>(database: &'a Database, policy: Policy, journal: &mut Journal) -> Option<Locked<'a>> {
-    let has_some = |stripe: usize| {
-        let weight = if policy.only_expiring() { Database::stripe_expiring } else { Database::stripe_len };
-        weight(database, stripe) > 0
-    };
+) -> Option<(usize, Locked<'a>)> {
     for _ in 0..STEP_TRIES {
         let stripe = journal.random() as usize % STRIPES;
-        if has_some(stripe)
-            && let Some(locked) = database.lock(stripe, Some(Duration::ZERO))
+        if let Some((number, database)) = random_database(databases, stripe, policy, journal)
+            && let Some(locked) = database.try_lock(stripe)
         {
-            return Some(locked);
+            return Some((number, locked));
         }
     }
     let start = journal.random() as usize % STRIPES;
-    let stripe = (0..STRIPES).map(|step| (start + step) % STRIPES).find(|&stripe| has_some(stripe))?;
-    database.lock(stripe, None)
+    (0..STRIPES).map(|step| (start + step) % STRIPES).find_map(|stripe| {
+        let (number, database) = random_database(databases, stripe, policy, journal)?;
+        Some((number, database.lock(stripe, None)?))
+    })
+}
+
+/// A database that has something to evict in this stripe, by how much it has.
+fn random_database<'a>(
+    databases: &'a Databases,
+    stripe: usize,
+    policy: Policy,
+    journal: &mut Journal,
+) -> Option<(usize, &'a Database)> {
+    let weigh = |database: &Database| {
+        if policy.only_expiring() { database.stripe_expiring(stripe) } else { database.stripe_len(stripe) }
+    };
+    let total: usize = databases.iter().map(|(_, database)| weigh(database)).sum();
+    let mut rank = if total == 0 { return None } else { journal.random() as usize % total };
+    databases.iter().find(|(_, database)| {
+        let weight = weigh(database);
+        let chosen = rank < weight;
+        rank -= if chosen { 0 } else { weight };
+        chosen
+    })
 }

@@ -16,7 +16,8 @@ static GRAVE: OnceLock<Sender<Box<dyn Send>>> = OnceLock::new();
 
 /// Drops one reference to `blob`; if it is the last one and the value is large, on the background thread.
 pub(crate) fn blob(blob: Blob) {
-    if blob.capacity() >= BACKGROUND_BYTES_MIN {
+    // Others that hold it will free it, outside any lock; should they let go right now, it is freed here.
+    if Blob::strong_count(&blob) == 1 && blob.capacity() >= BACKGROUND_BYTES_MIN {
         in_background(Box::new(blob));
     }
 }

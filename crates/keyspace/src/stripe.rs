@@ -4,7 +4,7 @@
 //! the transactions that watch its key, every change is noted in the [`Journal`]. It does not know commands.
 //!
 //! Invariants: (1) no operation returns an entry whose deadline has passed; (2) when a stripe is unlocked its
-//! database's wheel is armed no later than the table's earliest deadline; (3) `len` and `expiring` outside the lock
+//! database's wheel is armed no later than the table's earliest deadline, or the stripe is among those due; (3) `len` and `expiring` outside the lock
 //! equal the table's as of the last unlock.
 //!
 //! Thread safety: [`Stripe::lock`] and friends; a [`Locked`] stripe is used by one thread. A wheel is locked while
@@ -17,6 +17,7 @@ use crate::journal::{Journal, Removal, footprint};
 use crate::table::{Place, Table};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -52,9 +53,10 @@ pub struct Stripe {
 /// What the lock guards.
 pub struct Contents {
     table: Table,
-    /// The tick the wheel is armed for.
+    /// The tick the wheel is armed for; 0 while the database knows that something is due.
     armed: u32,
     /// Flags of the transactions that watch a key, by the key's hash: equal hashes abort one too many at worst.
+    #[expect(clippy::box_collection, reason = "a stripe is two cache lines, and few have watches")]
     watches: Option<Box<HashMap<u64, Vec<WatchFlag>>>>,
 }
 
@@ -241,15 +243,11 @@ impl Contents {
                 let expiry_ms = if let Deadline::At(at_ms) = deadline { Some(at_ms) } else { None };
                 let (prefix, stamp) = (prefix(key.bytes), journal.second());
                 let entry = RawEntry::new(Parts { key: key.bytes, value, kind, expiry_ms, prefix, stamp });
-                self.add(key.hash, entry, journal);
+                self.table.insert(key.hash, entry, &journal.hasher);
+                let entry = EntryRef::new(entry);
+                journal.changed(&entry, None, Some(footprint(&entry)));
             }
         }
-    }
-
-    fn add(&mut self, hash: u64, entry: RawEntry, journal: &mut Journal) {
-        self.table.insert(hash, entry, &journal.hasher);
-        let entry = EntryRef::new(entry);
-        journal.changed(&entry, None, Some(footprint(&entry)));
     }
 
     #[inline]
@@ -331,12 +329,14 @@ impl Contents {
     /// Sets or clears the deadline of `key`; false if it does not exist.
     pub fn set_deadline(&mut self, key: Key<'_>, expiry_ms: Option<i64>, journal: &mut Journal) -> bool {
         let Some(place) = self.live(key, journal) else { return false };
+        let old = place.entry();
+        if expiry_ms.is_none() && old.expiry_ms().is_none() {
+            return true;
+        }
         journal.writes += 1;
         self.touched(key.hash);
-        let old = place.entry();
         match expiry_ms {
             Some(expiry_ms) if old.set_expiry_in_place(expiry_ms) => self.table.lower(place, expiry_ms),
-            None if old.expiry_ms().is_none() => {}
             _ => {
                 let before = footprint(&EntryRef::new(old));
                 let new = old.rebuilt(key.bytes, expiry_ms);
@@ -356,16 +356,19 @@ impl Contents {
 
     /// Puts a detached entry into this stripe, in place of an entry of the same name.
     pub fn attach(&mut self, hash: u64, detached: Detached, prefix: u16, journal: &mut Journal) {
-        let entry = detached.0;
-        std::mem::forget(detached);
+        let entry = ManuallyDrop::new(detached).0;
         entry.set_prefix(prefix);
-        if let Some(place) = self.table.find(hash, entry.key()) {
-            let old = self.table.remove(place, hash, &journal.hasher);
-            journal.changed(&EntryRef::new(old), Some(footprint(&EntryRef::new(old))), None);
-            old.free();
+        match self.table.find(hash, entry.key()) {
+            Some(place) => {
+                let old = self.table.replace(place, entry);
+                journal.changed(&EntryRef::new(old), Some(footprint(&EntryRef::new(old))), None);
+                old.free();
+            }
+            None => self.table.insert(hash, entry, &journal.hasher),
         }
+        let entry = EntryRef::new(entry);
+        journal.changed(&entry, None, Some(footprint(&entry)));
         journal.writes += 1;
-        self.add(hash, entry, journal);
         self.touched(hash);
     }
 
@@ -412,7 +415,7 @@ impl Contents {
     ) -> Option<u64> {
         let second = journal.second();
         self.table.walk(from, count, &journal.hasher, |entry| {
-            if second.wrapping_sub(EntryRef::new(entry).stamp()) > idle_max_seconds {
+            if EntryRef::new(entry).idle_seconds(second) > idle_max_seconds {
                 entry.set_stamp(second.wrapping_sub(idle_max_seconds));
             }
         })
@@ -420,17 +423,19 @@ impl Contents {
 
     /// Removes about `budget` entries whose deadline has passed and returns whether there are more.
     pub(crate) fn expire(&mut self, budget: usize, journal: &mut Journal) -> bool {
-        let mut gone = Vec::new();
-        let more = self.table.expire(journal.now_ms, budget, &journal.hasher, |entry| gone.push(entry));
-        for entry in gone {
+        let Contents { table, watches, .. } = self;
+        let hasher = journal.hasher.clone();
+        let more = table.expire(journal.now_ms, budget, &hasher, |entry| {
             journal.removed(&EntryRef::new(entry), Removal::Expired);
-            if self.watches.is_some() {
-                self.touched(journal.hasher.hash(entry.key()));
+            if let Some(watches) = watches {
+                let flags = watches.get(&hasher.hash(entry.key())).into_iter().flatten();
+                flags.for_each(|flag| flag.store(true, Relaxed));
             }
             entry.free();
-        }
-        // What was reported is no longer armed; unlocking arms the wheel for what is left.
-        self.armed = NEVER;
+        });
+        // What was reported is no longer armed. Unlocking arms the wheel for what is left, unless the caller is to come
+        // back anyway.
+        self.armed = if more { 0 } else { NEVER };
         more
     }
 
