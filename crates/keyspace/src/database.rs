@@ -9,6 +9,9 @@
 //! Thread safety: `Database` is Sync through its stripes' locks; `Databases` is changed only under the gate's
 //! exclusive side.
 
+#[cfg(test)]
+mod model;
+
 use crate::EntryRef;
 use crate::entry::prefetch;
 use crate::expiry::Wheel;

@@ -1,0 +1,580 @@
+//! Databases against a map with time: what exists, what is watched, what the journal said, and what a scan returns.
+
+use super::*;
+use crate::{Change, Deadline, Key, KeyHasher, Kind, NewValue, Removal, WatchFlag};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::Ordering::Relaxed;
+
+const KEYS: u16 = 60;
+const DATABASES: usize = 2;
+const CASES: u32 = if cfg!(miri) { 1 } else { 256 };
+
+fn key_bytes(key: u16) -> Vec<u8> {
+    format!("key:{key}").into_bytes()
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Expected {
+    value: Vec<u8>,
+    expiry_ms: Option<i64>,
+    prefix: u16,
+}
+
+impl Expected {
+    fn is_live(&self, now_ms: i64) -> bool {
+        self.expiry_ms.is_none_or(|expiry_ms| expiry_ms > now_ms)
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Store {
+        key: u16,
+        bytes: usize,
+        deadline: Deadline,
+    },
+    Overwrite(u16),
+    Append(u16, usize),
+    Remove(u16),
+    SetDeadline(u16, Option<i64>),
+    /// From, to, and the database of the copy.
+    Copy(u16, u16, usize),
+    Read(u16),
+    Watch(u16),
+    Unwatch,
+    Advance(i64),
+    Expire(usize),
+    Flush,
+    Swap,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let key = || 0..KEYS;
+    let bytes = prop_oneof![8 => 0..60usize, 2 => 900..1100usize, 1 => 16_000..20_000usize];
+    let ahead = || prop_oneof![-10..500i64, 0..20_000i64];
+    let deadline = prop_oneof![Just(Deadline::Clear), Just(Deadline::Keep), ahead().prop_map(Deadline::At)];
+    prop_oneof![
+        12 => (key(), bytes, deadline).prop_map(|(key, bytes, deadline)| Step::Store { key, bytes, deadline }),
+        2 => key().prop_map(Step::Overwrite),
+        2 => (key(), 1..5000usize).prop_map(|(key, bytes)| Step::Append(key, bytes)),
+        4 => key().prop_map(Step::Remove),
+        4 => (key(), prop::option::of(ahead())).prop_map(|(key, ms)| Step::SetDeadline(key, ms)),
+        3 => (key(), key(), 0..DATABASES).prop_map(|(from, to, database)| Step::Copy(from, to, database)),
+        3 => key().prop_map(Step::Read),
+        3 => key().prop_map(Step::Watch),
+        1 => Just(Step::Unwatch),
+        4 => (0..2000i64).prop_map(Step::Advance),
+        3 => (1..50usize).prop_map(Step::Expire),
+        1 => Just(Step::Flush),
+        1 => Just(Step::Swap),
+    ]
+}
+
+struct Model {
+    databases: Databases,
+    journal: Journal,
+    maps: [BTreeMap<u16, Expected>; DATABASES],
+    /// Footprints by prefix as the journal's changes add up.
+    sums: BTreeMap<u16, [i64; 4]>,
+    flags: BTreeMap<u16, WatchFlag>,
+    /// Watched keys whose flag must be set.
+    changed: HashSet<u16>,
+    fill: u8,
+}
+
+impl Model {
+    fn new() -> Model {
+        let mut journal = Journal::new(KeyHasher::fold(11), 12);
+        journal.set_now(1_000_000);
+        Model {
+            databases: Databases::new(DATABASES),
+            journal,
+            maps: Default::default(),
+            sums: BTreeMap::new(),
+            flags: BTreeMap::new(),
+            changed: HashSet::new(),
+            fill: 0,
+        }
+    }
+
+    /// Runs `operation` on the stripe of a key of a database, as dispatch would.
+    fn on<R>(
+        &mut self,
+        number: usize,
+        key: u16,
+        operation: impl FnOnce(&mut Locked<'_>, Key<'_>, &mut Journal) -> R,
+    ) -> R {
+        let bytes = key_bytes(key);
+        let hash = self.journal.hasher.hash(&bytes);
+        let database = self.databases.get(number, self.journal.now_ms);
+        let mut locked = database.lock(stripe_of(hash), None).expect("no patience, so locked");
+        operation(&mut locked, Key { bytes: &bytes, hash }, &mut self.journal)
+    }
+
+    fn note_change(&mut self, key: u16) {
+        if self.flags.contains_key(&key) {
+            self.changed.insert(key);
+        }
+    }
+
+    /// A key past its deadline goes as soon as it is asked for, and its watchers hear of it.
+    fn drop_if_dead(&mut self, number: usize, key: u16) {
+        let now_ms = self.journal.now_ms;
+        if self.maps[number].get(&key).is_some_and(|expected| !expected.is_live(now_ms)) {
+            self.maps[number].remove(&key);
+            if number == 0 {
+                self.note_change(key);
+            }
+        }
+    }
+
+    fn run(&mut self, step: Step) {
+        let now_ms = self.journal.now_ms;
+        self.fill = self.fill.wrapping_add(1);
+        match step {
+            Step::Store { key, bytes, deadline } => self.store(key, vec![self.fill; bytes], deadline),
+            Step::Overwrite(key) => self.overwrite(key),
+            Step::Append(key, bytes) => self.append(key, bytes),
+            Step::Remove(key) => {
+                self.drop_if_dead(0, key);
+                let removed =
+                    self.on(0, key, |locked, key, journal| locked.remove(key, Removal::Deleted, journal));
+                assert_eq!(removed, self.maps[0].remove(&key).is_some());
+                if removed {
+                    self.note_change(key);
+                }
+            }
+            Step::SetDeadline(key, ahead_ms) => {
+                self.drop_if_dead(0, key);
+                let expiry_ms = ahead_ms.map(|ahead_ms| now_ms + ahead_ms);
+                let exists =
+                    self.on(0, key, |locked, key, journal| locked.set_deadline(key, expiry_ms, journal));
+                assert_eq!(exists, self.maps[0].contains_key(&key));
+                if let Some(expected) = self.maps[0].get_mut(&key) {
+                    let changes = expected.expiry_ms.is_some() || expiry_ms.is_some();
+                    expected.expiry_ms = expiry_ms;
+                    if changes {
+                        self.note_change(key);
+                    }
+                }
+            }
+            Step::Copy(from, to, number) => self.copy(from, to, number),
+            Step::Read(key) => {
+                self.drop_if_dead(0, key);
+                let found = self.on(0, key, |locked, key, journal| {
+                    locked.read(key, journal).map(|entry| (entry.value().bytes().to_vec(), entry.expiry_ms()))
+                });
+                let expected =
+                    self.maps[0].get(&key).map(|expected| (expected.value.clone(), expected.expiry_ms));
+                assert_eq!(found, expected);
+            }
+            Step::Watch(key) => {
+                self.drop_if_dead(0, key);
+                let flag = self.flags.entry(key).or_default().clone();
+                let exists = self.on(0, key, |locked, key, journal| locked.watch(key, &flag, journal));
+                assert_eq!(exists, self.maps[0].contains_key(&key));
+            }
+            Step::Unwatch => {
+                for (key, flag) in std::mem::take(&mut self.flags) {
+                    self.on(0, key, |locked, key, _| locked.unwatch(key.hash, &flag));
+                }
+                self.changed.clear();
+            }
+            Step::Advance(by_ms) => self.journal.set_now(self.journal.now_ms + by_ms),
+            Step::Expire(budget) => self.expire(budget),
+            Step::Flush => self.flush(),
+            Step::Swap => self.swap(),
+        }
+    }
+
+    fn store(&mut self, key: u16, value: Vec<u8>, deadline: Deadline) {
+        let now_ms = self.journal.now_ms;
+        let deadline =
+            if let Deadline::At(ahead_ms) = deadline { Deadline::At(now_ms + ahead_ms) } else { deadline };
+        self.drop_if_dead(0, key);
+        let new_prefix = key % 7 + 1;
+        self.on(0, key, |locked, key, journal| {
+            locked.store(key, NewValue::Bytes(&value), Kind::StringRaw, deadline, journal, |_| new_prefix);
+        });
+        let before = self.maps[0].get(&key);
+        let prefix = before.map_or(new_prefix, |expected| expected.prefix);
+        let expiry_ms = match deadline {
+            Deadline::Clear => None,
+            Deadline::Keep => before.and_then(|expected| expected.expiry_ms),
+            Deadline::At(at_ms) => Some(at_ms),
+        };
+        self.maps[0].insert(key, Expected { value, expiry_ms, prefix });
+        self.note_change(key);
+    }
+
+    /// Changes a byte where it lies.
+    fn overwrite(&mut self, key: u16) {
+        self.drop_if_dead(0, key);
+        let fill = self.fill;
+        let changed = self.on(0, key, |locked, key, journal| {
+            let first = locked.value_mut(key, Kind::StringRaw, journal).map(|value| value.first_mut());
+            first.map(|first| first.map(|first| *first = fill)).is_some()
+        });
+        assert_eq!(changed, self.maps[0].contains_key(&key));
+        if let Some(expected) = self.maps[0].get_mut(&key) {
+            expected.value.first_mut().into_iter().for_each(|first| *first = fill);
+            self.note_change(key);
+        }
+    }
+
+    fn append(&mut self, key: u16, bytes: usize) {
+        self.drop_if_dead(0, key);
+        let more = vec![self.fill; bytes];
+        let grown = self.on(0, key, |locked, key, journal| {
+            locked.change_blob(key, Kind::StringRaw, journal, |value| value.extend_from_slice(&more))
+        });
+        if grown {
+            self.maps[0].get_mut(&key).expect("it exists").value.extend_from_slice(&more);
+            self.note_change(key);
+        }
+    }
+
+    fn copy(&mut self, from: u16, to: u16, number: usize) {
+        if number == 0 && from == to {
+            return;
+        }
+        self.drop_if_dead(0, from);
+        let name = key_bytes(to);
+        let copied = self.on(0, from, |locked, from, journal| locked.copy(from, &name, journal));
+        assert_eq!(copied.is_some(), self.maps[0].contains_key(&from));
+        let Some(copied) = copied else { return };
+        self.on(number, to, |locked, key, journal| locked.attach(key.hash, copied, 9, journal));
+        let expected = Expected { prefix: 9, ..self.maps[0][&from].clone() };
+        self.maps[number].insert(to, expected);
+        if number == 0 {
+            self.note_change(to);
+        }
+    }
+
+    /// One turn of the active cycle for each database: what it took was due.
+    fn expire(&mut self, budget: usize) {
+        for number in 0..DATABASES {
+            if let Some(database) = self.databases.existing(number) {
+                database.expire(budget, &mut self.journal);
+            }
+            self.forget_expired(number);
+        }
+    }
+
+    /// Takes out of the map what the database no longer holds; it must have been due.
+    fn forget_expired(&mut self, number: usize) {
+        let now_ms = self.journal.now_ms;
+        let held = self.held(number);
+        let gone: Vec<u16> =
+            self.maps[number].keys().copied().filter(|key| !held.contains_key(key)).collect();
+        for key in gone {
+            assert!(!self.maps[number][&key].is_live(now_ms), "expired before its deadline");
+            self.maps[number].remove(&key);
+            if number == 0 {
+                self.note_change(key);
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        let held = self.held(0);
+        if let Some(old) = self.databases.flush(0, &mut self.journal) {
+            assert_eq!(old.len(), held.len());
+        }
+        held.keys().for_each(|&key| self.note_change(key));
+        self.maps[0].clear();
+        // Dispatch starts the observers anew; here the model does.
+        self.drain();
+        self.sums.clear();
+        let other = self.footprints(1);
+        self.sums = other;
+    }
+
+    fn swap(&mut self) {
+        let either: Vec<u16> = self.held(0).into_keys().chain(self.held(1).into_keys()).collect();
+        self.databases.swap(0, 1, &mut self.journal);
+        either.into_iter().for_each(|key| self.note_change(key));
+        self.maps.swap(0, 1);
+    }
+
+    /// Every entry of a database, dead ones too: key and memory.
+    fn held(&self, number: usize) -> BTreeMap<u16, (u16, [i64; 4])> {
+        let mut held = BTreeMap::new();
+        let Some(database) = self.databases.existing(number) else { return held };
+        let mut timeless = Journal::new(self.journal.hasher.clone(), 1);
+        timeless.now_ms = i64::MIN;
+        let end = database.scan(0, usize::MAX, STRIPES, &timeless, |entry| {
+            let text = std::str::from_utf8(&entry.key()[4..]).expect("digits");
+            let key = text.parse().expect("digits");
+            let (key_bytes, value_bytes) = (entry.key().len() as i64, entry.value_bytes() as i64);
+            let weight = [1, key_bytes, value_bytes, entry.memory_bytes() as i64];
+            assert!(held.insert(key, (entry.prefix(), weight)).is_none(), "a key twice");
+        });
+        assert_eq!(end, 0);
+        held
+    }
+
+    fn footprints(&self, number: usize) -> BTreeMap<u16, [i64; 4]> {
+        let mut sums: BTreeMap<u16, [i64; 4]> = BTreeMap::new();
+        for (prefix, weight) in self.held(number).into_values() {
+            add(sums.entry(prefix).or_default(), weight, 1);
+        }
+        sums
+    }
+
+    fn drain(&mut self) {
+        for Change { prefix, key_bytes, before, after, .. } in self.journal.changes.drain(..) {
+            let sum = self.sums.entry(prefix).or_default();
+            for (footprint, sign) in [(before, -1), (after, 1)] {
+                let Some(footprint) = footprint else { continue };
+                let (value_bytes, total_bytes) = (footprint.value_bytes.into(), footprint.total_bytes.into());
+                add(sum, [1, key_bytes.into(), value_bytes, total_bytes], sign);
+            }
+        }
+        self.sums.retain(|_, sum| *sum != [0; 4]);
+    }
+
+    fn check(&mut self) {
+        self.drain();
+        let now_ms = self.journal.now_ms;
+        let mut totals: BTreeMap<u16, [i64; 4]> = BTreeMap::new();
+        for number in 0..DATABASES {
+            let held = self.held(number);
+            assert!(held.keys().eq(self.maps[number].keys()), "database {number} holds other keys");
+            for (key, (prefix, weight)) in held {
+                let expected = &self.maps[number][&key];
+                assert_eq!((prefix, weight[2]), (expected.prefix, expected.value.len() as i64));
+                add(totals.entry(prefix).or_default(), weight, 1);
+            }
+            let Some(database) = self.databases.existing(number) else { continue };
+            assert_eq!(database.len(), self.maps[number].len());
+            let with_deadline = self.maps[number].values().filter(|expected| expected.expiry_ms.is_some());
+            assert_eq!(database.expiring(), with_deadline.count());
+            let mut live = 0;
+            database.scan(0, usize::MAX, STRIPES, &self.journal, |_| live += 1);
+            assert_eq!(live, self.maps[number].values().filter(|expected| expected.is_live(now_ms)).count());
+        }
+        assert_eq!(totals, self.sums, "the journal's changes do not add up to what is there");
+        for (key, flag) in &self.flags {
+            assert_eq!(flag.load(Relaxed), self.changed.contains(key), "the watch of key {key}");
+        }
+    }
+}
+
+fn add(sum: &mut [i64; 4], weight: [i64; 4], sign: i64) {
+    sum.iter_mut().zip(weight).for_each(|(sum, weight)| *sum += sign * weight);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(CASES) })]
+
+    #[test]
+    fn two_databases_do_what_two_maps_with_a_clock_would(steps in prop::collection::vec(step(), 1..60)) {
+        let mut model = Model::new();
+        for step in steps {
+            model.run(step);
+            model.check();
+        }
+        // In the end everything with a deadline goes without being asked for, in slices, a tick after it is due.
+        let last_ms = model.maps.iter().flat_map(|map| map.values()).filter_map(|expected| expected.expiry_ms).max();
+        model.journal.set_now(model.journal.now_ms.max(last_ms.unwrap_or(0)) + crate::expiry::TICK_MS);
+        for number in 0..DATABASES {
+            let Some(database) = model.databases.existing(number) else { continue };
+            let mut turns = 0;
+            while database.expire(7, &mut model.journal) {
+                turns += 1;
+                assert!(turns < 1000, "the active cycle never ends");
+            }
+            assert_eq!(database.expiring(), 0, "a due key was forgotten");
+            model.forget_expired(number);
+        }
+        model.check();
+    }
+}
+
+/// While keys come and go between the calls, those that stay are returned; while nothing changes, each once.
+fn scan_returns_what_stays(seed: u64, count: usize, keys: u64) {
+    let mut journal = Journal::new(KeyHasher::fold(seed), seed);
+    let databases = Databases::new(1);
+    let database = databases.get(0, 0);
+    let set = |journal: &mut Journal, key: u64| {
+        let bytes = key.to_be_bytes();
+        let key = Key { bytes: &bytes, hash: journal.hasher.hash(&bytes) };
+        let mut locked = database.lock(stripe_of(key.hash), None).expect("locked");
+        locked.store(key, NewValue::Bytes(b"v"), Kind::StringRaw, Deadline::Clear, journal, |_| 0);
+    };
+    let remove = |journal: &mut Journal, key: u64| {
+        let bytes = key.to_be_bytes();
+        let key = Key { bytes: &bytes, hash: journal.hasher.hash(&bytes) };
+        database.lock(stripe_of(key.hash), None).expect("locked").remove(key, Removal::Deleted, journal);
+    };
+    (0..keys).for_each(|key| set(&mut journal, key));
+    for changing in [false, true] {
+        let mut seen: BTreeMap<u64, u32> = BTreeMap::new();
+        let (mut cursor, mut calls, mut passing) = (0, 0, keys);
+        loop {
+            cursor = database.scan(cursor, count, STRIPES, &journal, |entry| {
+                *seen.entry(u64::from_be_bytes(entry.key().try_into().expect("8 bytes"))).or_default() += 1;
+            });
+            calls += 1;
+            assert!(cursor < 1 << 62 && calls < 50 * keys + 2000, "seed {seed}: a scan that does not end");
+            if cursor == 0 {
+                break;
+            }
+            if changing {
+                // The table grows eightfold, then shrinks to an eighth, again and again, under the cursor.
+                for _ in 0..2 * count.min(200) {
+                    let growing = (passing / (8 * keys)).is_multiple_of(2);
+                    if growing {
+                        set(&mut journal, keys + passing % (8 * keys))
+                    } else {
+                        remove(&mut journal, keys + passing % (8 * keys));
+                    }
+                    passing += 1;
+                }
+            }
+        }
+        for key in 0..keys {
+            assert!(
+                seen.contains_key(&key),
+                "seed {seed}: key {key} was there all the time and not returned"
+            );
+        }
+        if !changing {
+            assert!(
+                seen.values().all(|&times| times == 1),
+                "seed {seed}: a key twice though nothing changed"
+            );
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "too slow")]
+fn a_scan_returns_every_key_that_stays() {
+    for (seed, count, keys) in [(1, 1, 300), (2, 10, 3000), (3, 1000, 20_000), (4, 3, 1), (5, 100_000, 5000)]
+    {
+        scan_returns_what_stays(seed, count, keys);
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "too slow")]
+fn a_scan_inside_one_growing_stripe_returns_every_key_that_stays() {
+    // All keys in stripe 5 and in a quarter of its positions.
+    let hasher = KeyHasher::Skewed { mask: u64::MAX >> 12, fixed: 5 << 54 };
+    let mut journal = Journal::new(hasher, 1);
+    let databases = Databases::new(1);
+    let database = databases.get(0, 0);
+    let with = |journal: &mut Journal, key: u32, present: bool| {
+        let bytes = key.to_be_bytes();
+        let key = Key { bytes: &bytes, hash: journal.hasher.hash(&bytes) };
+        let mut locked = database.lock(5, None).expect("locked");
+        if present {
+            locked.store(key, NewValue::Bytes(b"v"), Kind::StringRaw, Deadline::Clear, journal, |_| 0);
+        } else {
+            locked.remove(key, Removal::Deleted, journal);
+        }
+    };
+    (0..2000).for_each(|key| with(&mut journal, key, true));
+    let mut seen = HashSet::new();
+    let (mut cursor, mut round) = (0, 0u32);
+    loop {
+        cursor = database.scan(cursor, 5, STRIPES, &journal, |entry| {
+            seen.insert(u32::from_be_bytes(entry.key().try_into().expect("4 bytes")));
+        });
+        if cursor == 0 {
+            break;
+        }
+        for step in 0..60 {
+            with(&mut journal, 2000 + (round * 60 + step) % 12_000, round / 200 % 2 == 0);
+        }
+        round += 1;
+        assert!(round < 20_000, "a scan that does not end");
+    }
+    assert!((0..2000).all(|key| seen.contains(&key)));
+}
+
+#[test]
+fn a_cursor_nobody_gave_out_ends_or_goes_on_but_does_no_harm() {
+    let mut journal = Journal::new(KeyHasher::fold(1), 1);
+    let databases = Databases::new(1);
+    let database = databases.get(0, 0);
+    for key in 0..100u8 {
+        let hash = journal.hasher.hash(&[key]);
+        let mut locked = database.lock(stripe_of(hash), None).expect("locked");
+        let value = NewValue::Bytes(b"");
+        locked.store(
+            Key { bytes: &[key], hash },
+            value,
+            Kind::StringRaw,
+            Deadline::Clear,
+            &mut journal,
+            |_| 0,
+        );
+    }
+    for cursor in [1, u64::MAX, 1 << 62, (1 << 62) - 1, 1023 << CURSOR_BITS, (1 << CURSOR_BITS) - 1] {
+        assert!(database.scan(cursor, 10, STRIPES, &journal, |_| {}) < 1 << 62);
+    }
+}
+
+#[test]
+fn a_storm_of_deadlines_is_worked_off_in_slices_and_reported_once() {
+    const KEYS: u32 = if cfg!(miri) { 100 } else { 40_000 };
+    let mut journal = Journal::new(KeyHasher::fold(2), 2);
+    journal.record_changes = false;
+    let databases = Databases::new(1);
+    let database = databases.get(0, 0);
+    for key in 0..KEYS {
+        let bytes = key.to_be_bytes();
+        let key = Key { bytes: &bytes, hash: journal.hasher.hash(&bytes) };
+        let mut locked = database.lock(stripe_of(key.hash), None).expect("locked");
+        locked.store(key, NewValue::Bytes(b"v"), Kind::StringRaw, Deadline::At(5000), &mut journal, |_| 0);
+    }
+    journal.set_now(4990);
+    assert!(!database.expire(1000, &mut journal));
+    assert_eq!(journal.expired_keys, 0);
+    journal.set_now(5000 + crate::expiry::TICK_MS);
+    let mut turns = 0;
+    while database.expire(1000, &mut journal) {
+        turns += 1;
+        assert!(database.wheels.0.lock().due.len() <= STRIPES, "a stripe is due more than once");
+        // A slice ends with the segment it began.
+        assert!(journal.expired_keys <= turns * 1600, "{} after {turns} turns", journal.expired_keys);
+        journal.set_now(journal.now_ms + crate::expiry::TICK_MS);
+    }
+    assert_eq!((journal.expired_keys, database.len()), (u64::from(KEYS), 0));
+}
+
+#[test]
+fn stamps_are_kept_from_coming_round() {
+    let mut journal = Journal::new(KeyHasher::fold(2), 2);
+    let databases = Databases::new(1);
+    let database = databases.get(0, 0);
+    let bytes = b"key";
+    let key = Key { bytes, hash: journal.hasher.hash(bytes) };
+    let stripe = stripe_of(key.hash);
+    let mut locked = database.lock(stripe, None).expect("locked");
+    locked.store(key, NewValue::Bytes(b"v"), Kind::StringRaw, Deadline::Clear, &mut journal, |_| 0);
+    drop(locked);
+    let mut idle_before = 0;
+    for _ in 0..30 {
+        journal.set_now(journal.now_ms + 3_600_000);
+        (0..STRIPES).for_each(|_| database.age(1, &journal));
+        let mut locked = database.lock(stripe, None).expect("locked");
+        let idle_seconds = locked.look(key, &mut journal).expect("it exists").idle_seconds(journal.second());
+        assert!(idle_seconds >= idle_before && idle_seconds <= IDLE_MAX_SECONDS);
+        idle_before = idle_seconds;
+    }
+    assert_eq!(idle_before, IDLE_MAX_SECONDS);
+    // A worker whose clock is behind does not take the key for one that was idle for a day.
+    let mut locked = database.lock(stripe, None).expect("locked");
+    locked.read(key, &mut journal);
+    drop(locked);
+    journal.set_now(journal.now_ms - 2000);
+    (0..STRIPES).for_each(|_| database.age(1, &journal));
+    journal.set_now(journal.now_ms + 2000);
+    let mut locked = database.lock(stripe, None).expect("locked");
+    assert_eq!(locked.look(key, &mut journal).expect("it exists").idle_seconds(journal.second()), 0);
+}
