@@ -85,7 +85,7 @@ fn hot_keys_are_those_that_were_sent_within_the_stated_bounds() {
     for row in rows {
         let (key, operations) = (row["key"].as_str().expect("a key"), whole(&row["operations"]));
         let truth = sent[key] as i64;
-        let bound = whole(&row["overcount_max"]) + whole(&row["sampling_error"]);
+        let bound = whole(&row["undercount_max"]) + whole(&row["sampling_error"]);
         within += usize::from((operations - truth).abs() <= bound);
         // Three times the stated two standard deviations does not happen by chance.
         assert!((operations - truth).abs() <= 3 * bound, "{key}: {operations} for {truth}, bound {bound}");

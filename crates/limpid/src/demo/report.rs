@@ -142,7 +142,7 @@ fn hot_keys(hotkeys: &Value, played: &Played) -> String {
     let mut table = new_table(&["key", "share", "operations", "at most off by", "exactly sent", "error"], 1);
     let mut within = 0;
     for (row, compared) in rows.iter().zip(&compared) {
-        let bound = whole(&row["overcount_max"]) + whole(&row["sampling_error"]);
+        let bound = whole(&row["undercount_max"]) + whole(&row["sampling_error"]);
         within += usize::from(compared.reported.abs_diff(compared.exact) <= bound);
         table.add_row([
             compared.key.clone(),
@@ -182,7 +182,7 @@ fn prefixes(prefixes: &Value) -> String {
             string(&row["prefix"]),
             grouped(whole(&row["keys"])),
             bytes_text(whole(&row["memory_bytes"])),
-            format!("{:.1} %", float(&row["memory_percent"])),
+            format!("{:.1} %", float(&row["share_percent"])),
             grouped(whole(&row["reads"])),
             row["hit_percent"].as_f64().map_or("-".to_owned(), |percent| format!("{percent:.1} %")),
             grouped(whole(&row["writes"])),
@@ -340,8 +340,8 @@ mod tests {
         (0..90).for_each(|_| played.exact.add(b"obj:1:1:0"));
         (0..10).for_each(|_| played.exact.add(b"obj:1:2:0"));
         let hotkeys = json!({"since_reset": [
-            {"key": "obj:1:1:0", "operations": 99, "share_percent": 90.0, "overcount_max": 0, "sampling_error": 4},
-            {"key": "obj:1:2:0", "operations": 10, "share_percent": 10.0, "overcount_max": 1, "sampling_error": 0},
+            {"key": "obj:1:1:0", "operations": 99, "share_percent": 90.0, "undercount_max": 0, "sampling_error": 4},
+            {"key": "obj:1:2:0", "operations": 10, "share_percent": 10.0, "undercount_max": 1, "sampling_error": 0},
         ]});
         let text = hot_keys(&hotkeys, &played);
         assert!(text.contains("+10.00 %"), "{text}");

@@ -69,6 +69,12 @@ pub struct HotKey {
 }
 
 impl HotKey {
+    /// The weight that is certain. For a key that was hot for long it is nearly all of it: what it may miss is from
+    /// before its first appearance, and from workers that do not know the key because it never came to them.
+    pub fn certain(&self) -> u64 {
+        self.count.saturating_sub(self.error)
+    }
+
     fn absorb(&mut self, other: &mut HotKey) {
         self.count += other.count;
         self.error += other.error;
@@ -151,9 +157,9 @@ impl Summary {
         self.keys.sort_unstable_by_key(|key| key.hash);
     }
 
-    /// The `n` heaviest keys, heaviest first.
+    /// The `n` keys of the greatest certain weight, heaviest first.
     pub fn top(&self, n: usize) -> Vec<&HotKey> {
-        self.top_by(n, |key| key.count)
+        self.top_by(n, HotKey::certain)
     }
 
     /// The first `n` keys of this summary by another figure (a lower bound each: see the module).

@@ -61,10 +61,10 @@ fn row(input: &Input<'_>, summary: &Summary, key: &HotKey) -> Node {
     Node::Map(vec![
         ("key".into(), Node::text(input.redactor.hot_key(key))),
         ("db".into(), Node::integer(key.db)),
-        ("operations".into(), Node::integer(key.count)),
-        ("share_percent".into(), Node::number(percent(key.count, summary.total()))),
-        ("overcount_max".into(), Node::integer(key.error)),
-        ("sampling_error".into(), Node::integer(summary.sampling_error(key.count))),
+        ("operations".into(), Node::integer(key.certain())),
+        ("share_percent".into(), Node::number(percent(key.certain(), summary.total()))),
+        ("undercount_max".into(), Node::integer(key.error)),
+        ("sampling_error".into(), Node::integer(summary.sampling_error(key.certain()))),
         ("reads".into(), Node::integer(key.reads)),
         ("writes".into(), Node::integer(key.writes)),
         ("misses".into(), Node::integer(key.misses)),
@@ -85,7 +85,7 @@ fn error_bound(summary: &Summary) -> Node {
         (
             "bound".into(),
             Node::text(format!(
-                "operations less overcount_max is certain; keys not monitored have at most unlisted_max \
+                "operations are certain, at most undercount_max more; keys not listed have at most unlisted_max \
                  (Space-Saving, {OPERATION_SLOTS} slots per worker)"
             )),
         ),
