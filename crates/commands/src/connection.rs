@@ -24,7 +24,7 @@ use wire::{Args, Protocol, Reply};
 const DEFAULT_USER: &[u8] = b"default";
 
 /// The version that clients gate features on: the level of Redis that Limpid answers like.
-pub(crate) const REDIS_VERSION: &str = "7.4.0";
+pub const REDIS_VERSION: &str = "7.4.0";
 
 const CREDENTIALS: &[Argument] =
     &[Argument::new("username", ArgumentType::Text), Argument::new("password", ArgumentType::Text)];

@@ -4,6 +4,7 @@
 
 use std::process::ExitCode;
 
+mod admin;
 mod allocator;
 mod arrival;
 mod bench;

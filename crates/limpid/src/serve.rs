@@ -4,6 +4,7 @@
 //!
 //! Thread safety: `Running` is the main thread's; workers are threads of their own.
 
+use crate::admin::{self, Admin};
 use crate::worker::{Mailbox, Worker, mailbox};
 use crate::{allocator, config, demo, listen, logging, supervise};
 use commands::config::{Notice, Settings, Severity};
@@ -27,6 +28,7 @@ pub struct Running {
     /// The TCP port, 0 without one.
     pub port: u16,
     workers: Vec<JoinHandle<()>>,
+    admin: Option<Admin>,
 }
 
 impl Running {
@@ -34,6 +36,9 @@ impl Running {
     pub fn wait(self) {
         for worker in self.workers {
             let _ = worker.join();
+        }
+        if let Some(admin) = self.admin {
+            admin.stop();
         }
     }
 }
@@ -55,6 +60,7 @@ pub fn start(settings: Arc<Settings>, config_file: Option<String>) -> io::Result
     let _ = instance.allocator.set(allocator::JEMALLOC);
     instance.counters.memory_startup_bytes.store(instance.used_memory_bytes().0, Relaxed);
     act_on_changes(&instance);
+    let admin = admin::start(&instance, port)?;
     let mut polls = Vec::new();
     let mut mailboxes = Vec::new();
     for _ in 0..workers {
@@ -73,7 +79,7 @@ pub fn start(settings: Arc<Settings>, config_file: Option<String>) -> io::Result
         let name = format!("worker-{index}");
         threads.push(std::thread::Builder::new().name(name).spawn(move || worker.run())?);
     }
-    Ok(Running { instance, port, workers: threads })
+    Ok(Running { instance, port, workers: threads, admin })
 }
 
 /// Starts a server inside another subcommand's process, from redis.conf style arguments.

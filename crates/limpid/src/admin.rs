@@ -1,0 +1,141 @@
+//! The admin plane: HTTP on its own port and thread, for people, scrapers and probes.
+//!
+//! Not part of the data path: it reads merged snapshots, takes each worker's recorder for the moment of a copy, and costs
+//! nothing while nobody asks. It changes nothing either; settings are changed by CONFIG SET.
+//!
+//! Invariants: (1) one thread runs a current-thread runtime; reports are made on one more, which lives only while they
+//! are, so that probes are answered even when a report waits for a worker; (2) connections, the size of a request's head
+//! and every wait are bounded; (3) an address beyond this machine needs a token, which the configuration has checked.
+//!
+//! Thread safety: `Admin` is the main thread's; it shares the instance.
+
+mod access;
+mod figures;
+mod page;
+mod routes;
+
+use axum::Router;
+use commands::Instance;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore};
+
+/// Connections at a time; more wait in the backlog. Scrapers and people need a handful.
+const CONNECTIONS_MAX: usize = 64;
+/// The head of a request must have come by then, and the next one of a kept connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection is closed after this long: nobody reads an answer for longer.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(600);
+/// Largest head of a request, in bytes.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Pause after an error of accept, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The port that nobody asked for: if it is taken, the server starts without an admin plane.
+const DEFAULT_PORT: u16 = 8080;
+
+/// A running admin plane.
+pub struct Admin {
+    pub address: SocketAddr,
+    stop: Arc<Notify>,
+    thread: JoinHandle<()>,
+}
+
+impl Admin {
+    /// Stops it and waits for its thread.
+    pub fn stop(self) {
+        self.stop.notify_one();
+        let _ = self.thread.join();
+    }
+}
+
+/// Starts the admin plane, unless `admin-port` is 0. `data_port` is shown on the page.
+///
+/// # Errors
+/// The address cannot be used. On the default port that is only a warning: another program that has it must not keep the
+/// server from starting.
+pub fn start(instance: &Arc<Instance>, data_port: u16) -> io::Result<Option<Admin>> {
+    let (bind, port) = (instance.settings.admin_bind(), instance.settings.admin_port());
+    if port == 0 {
+        return Ok(None);
+    }
+    match start_on(instance, &bind, port, data_port) {
+        Ok(admin) => {
+            tracing::info!("Admin plane on http://{}/ (metrics, health, profile)", admin.address);
+            Ok(Some(admin))
+        }
+        Err(error) if port == DEFAULT_PORT => {
+            tracing::warn!(
+                "No admin plane: {bind}:{port} cannot be used ({error}). Choose another port with 'admin-port', or say \
+                 'admin-port 0'."
+            );
+            Ok(None)
+        }
+        Err(error) => {
+            Err(io::Error::new(error.kind(), format!("cannot open the admin port {bind}:{port}: {error}")))
+        }
+    }
+}
+
+fn start_on(instance: &Arc<Instance>, bind: &str, port: u16, data_port: u16) -> io::Result<Admin> {
+    let host = bind.trim_start_matches('[').trim_end_matches(']');
+    let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
+    let listener = TcpListener::bind(&addresses[..])?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(1)
+        .thread_name("admin-report")
+        .build()?;
+    let stop = Arc::new(Notify::new());
+    let stopped = Arc::clone(&stop);
+    let router = routes::router(Arc::clone(instance), data_port);
+    let thread = std::thread::Builder::new().name("admin".into()).spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                () = serve(listener, router) => {}
+                () = stopped.notified() => {}
+            }
+        });
+        // A report that waits for a worker must not keep the process from ending.
+        runtime.shutdown_background();
+    })?;
+    Ok(Admin { address, stop, thread })
+}
+
+async fn serve(listener: TcpListener, router: Router) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!("The admin port cannot be served: {error}"),
+    };
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    // The semaphore is never closed.
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!("Accepting on the admin port failed: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(async move {
+            // A client that goes away is none of our errors.
+            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, connection).await;
+            drop(place);
+        });
+    }
+}

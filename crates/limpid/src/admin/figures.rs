@@ -1,0 +1,170 @@
+//! The server's own metric families: uptime, clients, memory, databases. What the recorders saw is in
+//! `observe::report::metrics::observed`.
+//!
+//! Names that begin with `redis_` are the Redis exporter's.
+//!
+//! Thread safety: reads atomics, /proc, and each database's counters through the gate's shared side.
+
+use commands::Instance;
+use observe::report::metrics::{Exposition, Kind};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// One database that has keys.
+pub struct DatabaseFigures {
+    pub number: usize,
+    pub keys: usize,
+    pub expiring: usize,
+}
+
+/// Figures of the process and its data, at one moment.
+pub struct ServerFigures {
+    pub uptime_s: f64,
+    pub clients: usize,
+    pub memory_used_bytes: u64,
+    pub memory_peak_bytes: u64,
+    pub memory_resident_bytes: u64,
+    pub databases: Vec<DatabaseFigures>,
+}
+
+impl ServerFigures {
+    pub fn of(instance: &Instance) -> ServerFigures {
+        let (memory_used_bytes, memory_peak_bytes) = instance.used_memory_bytes();
+        let databases = instance.visit(|databases| {
+            let figures = databases.iter().map(|(number, database)| DatabaseFigures {
+                number,
+                keys: database.len(),
+                expiring: database.expiring(),
+            });
+            figures.filter(|database| database.keys > 0 || database.number == 0).collect()
+        });
+        ServerFigures {
+            uptime_s: instance.now_ms() as f64 / 1000.0,
+            clients: instance.clients.len(),
+            memory_used_bytes,
+            memory_peak_bytes,
+            memory_resident_bytes: resident_bytes(),
+            databases,
+        }
+    }
+}
+
+/// Resident memory as the kernel counts it, 0 where it cannot be told.
+fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    pages * rustix::param::page_size() as u64
+}
+
+/// Processor time of all threads, seconds.
+fn cpu_s() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// Writes all families of this module.
+pub fn write(out: &mut Exposition, instance: &Instance, server: &ServerFigures) {
+    process(out, instance, server);
+    clients(out, instance, server);
+    memory(out, instance, server);
+    let mut family = out.family("redis_db_keys", Kind::Gauge, "Keys per database.");
+    for database in &server.databases {
+        family.sample(&[("db", &format!("db{}", database.number))], database.keys as f64);
+    }
+    let help = "Keys with a time to live per database.";
+    let mut family = out.family("redis_db_keys_expiring", Kind::Gauge, help);
+    for database in &server.databases {
+        family.sample(&[("db", &format!("db{}", database.number))], database.expiring as f64);
+    }
+}
+
+fn process(out: &mut Exposition, instance: &Instance, server: &ServerFigures) {
+    let settings = &instance.settings;
+    out.single("redis_up", Kind::Gauge, "1: the server answered.", 1.0);
+    let labels = [
+        ("redis_version", commands::connection::REDIS_VERSION),
+        ("redis_mode", "standalone"),
+        ("role", "master"),
+        ("maxmemory_policy", settings.maxmemory_policy().name()),
+        ("tcp_port", &settings.port().to_string()),
+        ("run_id", &instance.run_id),
+    ];
+    out.family("redis_instance_info", Kind::Gauge, "What the server is.").sample(&labels, 1.0);
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    out.family("limpid_build_info", Kind::Gauge, "The version of Limpid.").sample(&version, 1.0);
+    let started_s = instance.to_unix_ms(1) as f64 / 1000.0;
+    for (name, help, value) in [
+        ("redis_uptime_in_seconds", "Time since the start.", server.uptime_s.floor()),
+        ("redis_start_time_seconds", "When the server was started, Unix time.", started_s.floor()),
+        ("limpid_worker_threads", "Threads that execute commands.", instance.workers as f64),
+        ("redis_slowlog_length", "Entries of the slow log.", instance.slow_log.len() as f64),
+        ("redis_connected_slaves", "Replicas: there is no replication yet.", 0.0),
+    ] {
+        out.single(name, Kind::Gauge, help, value);
+    }
+    out.single("process_cpu_seconds_total", Kind::Counter, "Processor time of all threads.", cpu_s());
+    let counters = &instance.counters;
+    for (name, help, value) in [
+        ("limpid_writes_total", "Modifications of keys.", &counters.writes),
+        (
+            "limpid_lock_retries_total",
+            "Commands that were parked because a stripe was taken.",
+            &counters.lock_retries,
+        ),
+        (
+            "limpid_gate_escalations_total",
+            "Commands that ran alone, behind the gate.",
+            &counters.gate_escalations,
+        ),
+    ] {
+        out.single(name, Kind::Counter, help, value.load(Relaxed) as f64);
+    }
+}
+
+fn clients(out: &mut Exposition, instance: &Instance, server: &ServerFigures) {
+    let counters = &instance.counters;
+    for (name, help, value) in [
+        ("redis_connected_clients", "Clients.", server.clients as f64),
+        ("redis_blocked_clients", "Clients in a blocking command: there is none yet.", 0.0),
+        ("redis_config_maxclients", "The setting maxclients.", f64::from(instance.settings.maxclients())),
+    ] {
+        out.single(name, Kind::Gauge, help, value);
+    }
+    let connections = instance.clients.connections() - counters.connections_at_reset.load(Relaxed);
+    for (name, help, value) in [
+        ("redis_connections_received_total", "Connections accepted.", connections),
+        (
+            "redis_rejected_connections_total",
+            "Connections refused because of maxclients.",
+            counters.rejected_connections.load(Relaxed),
+        ),
+        (
+            "limpid_output_limit_disconnections_total",
+            "Clients cut off because they did not read their replies.",
+            counters.output_limit_disconnections.load(Relaxed),
+        ),
+        (
+            "limpid_query_limit_disconnections_total",
+            "Clients cut off because a request was too large.",
+            counters.query_limit_disconnections.load(Relaxed),
+        ),
+    ] {
+        out.single(name, Kind::Counter, help, value as f64);
+    }
+}
+
+fn memory(out: &mut Exposition, instance: &Instance, server: &ServerFigures) {
+    let used = server.memory_used_bytes as f64;
+    let resident = server.memory_resident_bytes as f64;
+    let ratio = if used > 0.0 { resident / used } else { 0.0 };
+    let help = "Resident memory divided by used memory.";
+    for (name, help, value) in [
+        ("redis_memory_used_bytes", "Memory allocated.", used),
+        ("redis_memory_used_peak_bytes", "The most that was allocated.", server.memory_peak_bytes as f64),
+        ("redis_memory_used_rss_bytes", "Resident memory.", resident),
+        ("redis_memory_max_bytes", "maxmemory; 0 is no limit.", instance.settings.maxmemory_bytes() as f64),
+        ("redis_mem_fragmentation_ratio", help, ratio),
+        ("redis_memory_fragmentation_ratio", help, ratio),
+    ] {
+        out.single(name, Kind::Gauge, help, value);
+    }
+}

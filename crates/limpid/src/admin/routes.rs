@@ -1,0 +1,260 @@
+//! What the admin plane answers: pages, probes, metrics, and the profile as JSON.
+//!
+//! Not how reports are made (`commands::profile`, `observe::report`) nor who may ask (`access`).
+//!
+//! Invariants: (1) handlers run on the admin thread and wait for nothing but [`report`], which makes one report at a time
+//! on a thread beside and is given up after [`REPORT_TIMEOUT`]; (2) every refusal says why and what to do; (3) nothing is
+//! to be kept by caches.
+//!
+//! Thread safety: handlers share [`State`].
+
+use super::access::{self, parameter, token_of_query};
+use super::{figures, page};
+use axum::Router;
+use axum::extract::{Path, Request, State as Shared};
+use axum::http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use commands::Instance;
+use commands::profile::{COUNT_DEFAULT, COUNT_MAX, Evidence, command_of};
+use observe::report::metrics::{Exposition, Format, observed};
+use observe::report::value::Node;
+use observe::report::{clients, cost, hotkeys, latency, prefixes, sizes, verdict};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// How long a report may take, waiting for a worker included.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The reports under `/api/profile/`, with what they show.
+pub const REPORTS: [(&str, &str); 8] = [
+    ("report", "the verdict, the findings, and the evidence of all observers"),
+    ("advice", "the findings alone: culprit, evidence, remedy, saving"),
+    ("hotkeys", "keys with most operations, CPU, bytes, writes and misses"),
+    ("latency", "time per command and stage: wait, lock, run, flush"),
+    ("prefixes", "keys, memory, traffic and hit ratio per key prefix"),
+    ("sizes", "lengths of keys and values, overhead per key"),
+    ("clients", "traffic, errors and backlog per connection"),
+    ("cost", "what each observer costs in time and memory"),
+];
+
+/// What handlers share.
+pub struct State {
+    instance: Arc<Instance>,
+    token: Option<String>,
+    data_port: u16,
+    /// One report at a time.
+    reporting: Arc<Semaphore>,
+}
+
+/// All routes.
+pub fn router(instance: Arc<Instance>, data_port: u16) -> Router {
+    let token = instance.settings.admin_token();
+    let state = Arc::new(State { instance, token, data_port, reporting: Arc::new(Semaphore::new(1)) });
+    let guarded = Router::new()
+        .route("/", get(index))
+        .route("/metrics", get(metrics))
+        .route("/api/profile/{report}", get(profile))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&state), guard));
+    Router::new()
+        .route("/healthz", get(async || plain(StatusCode::OK, "ok\n")))
+        .route("/readyz", get(ready))
+        .merge(guarded)
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(async || {
+            plain(StatusCode::METHOD_NOT_ALLOWED, "The admin port only tells: use GET or HEAD.\n")
+        })
+        .layer(middleware::map_response(with_safe_headers))
+        .with_state(state)
+}
+
+fn plain(status: StatusCode, text: impl Into<String>) -> Response {
+    (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], text.into()).into_response()
+}
+
+async fn with_safe_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // The token may stand in the address.
+        (REFERRER_POLICY, "no-referrer"),
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+async fn guard(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
+    match access::check(state.token.as_deref(), request.headers(), request.uri()) {
+        Ok(()) => next.run(request).await,
+        Err((status, reason)) => {
+            let mut response = plain(status, format!("{reason}\n"));
+            if status == StatusCode::UNAUTHORIZED {
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            response
+        }
+    }
+}
+
+async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
+    if state.instance.stopping.load(Relaxed) {
+        return plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+    }
+    plain(StatusCode::OK, "ready\n")
+}
+
+async fn nothing_here(uri: Uri) -> Response {
+    let reports: Vec<&str> = REPORTS.iter().map(|(name, _)| *name).collect();
+    let text = format!(
+        "Nothing is at {}. There are:\n  /\n  /metrics\n  /healthz\n  /readyz\n  /api/profile/{{{}}}\n",
+        uri.path(),
+        reports.join(",")
+    );
+    plain(StatusCode::NOT_FOUND, text)
+}
+
+async fn index(Shared(state): Shared<Arc<State>>, uri: Uri) -> Response {
+    let token = token_of_query(uri.query().unwrap_or_default());
+    let data_port = state.data_port;
+    let made = report(&state, move |instance| page::index(instance, data_port, token.as_deref()));
+    match made.await {
+        Ok(html) => ([(CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response(),
+        Err(refusal) => refusal,
+    }
+}
+
+async fn metrics(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Response {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let format = Format::of_accept(accept);
+    match report(&state, move |instance| exposition(instance, format)).await {
+        Ok(text) => ([(CONTENT_TYPE, format.content_type())], text).into_response(),
+        Err(refusal) => refusal,
+    }
+}
+
+fn exposition(instance: &Instance, format: Format) -> String {
+    let counters = instance.snapshot();
+    let evidence = Evidence::of(instance, counters.clone());
+    let mut out = Exposition::new(format);
+    figures::write(&mut out, instance, &figures::ServerFigures::of(instance));
+    observed::write(&mut out, &counters, &evidence.input(), instance.switches());
+    out.finish()
+}
+
+/// What stands behind a report's name in the address: `?count=20&command=get&format=text`.
+struct Asked {
+    count: usize,
+    command: Option<u16>,
+    is_text: bool,
+}
+
+impl Asked {
+    fn parse(query: &str) -> Result<Asked, String> {
+        let text =
+            |name: &str| parameter(query, name).map(|value| String::from_utf8_lossy(&value).into_owned());
+        let count = match text("count") {
+            None => COUNT_DEFAULT,
+            Some(count) => count
+                .parse()
+                .ok()
+                .filter(|count| (1..=COUNT_MAX).contains(count))
+                .ok_or_else(|| format!("count must be between 1 and {COUNT_MAX}"))?,
+        };
+        let command = text("command").map(|name| command_of(name.as_bytes())).transpose();
+        let command = command.map_err(|error| error.text().trim_start_matches("ERR ").to_owned())?;
+        let is_text = match text("format").as_deref() {
+            None | Some("json") => false,
+            Some("text") => true,
+            Some(_) => return Err("format is json or text".to_owned()),
+        };
+        Ok(Asked { count, command, is_text })
+    }
+}
+
+async fn profile(Shared(state): Shared<Arc<State>>, Path(name): Path<String>, uri: Uri) -> Response {
+    if !REPORTS.iter().any(|(known, _)| *known == name) {
+        return nothing_here(uri).await;
+    }
+    let asked = match Asked::parse(uri.query().unwrap_or_default()) {
+        Ok(asked) => asked,
+        Err(reason) => return plain(StatusCode::BAD_REQUEST, format!("{reason}\n")),
+    };
+    let is_text = asked.is_text;
+    let made = report(&state, move |instance| {
+        let node = node_of(instance, &name, &asked);
+        if asked.is_text { node.to_text() } else { format!("{:#}\n", node.to_json()) }
+    });
+    match made.await {
+        Ok(text) if is_text => plain(StatusCode::OK, text),
+        Ok(json) => ([(CONTENT_TYPE, "application/json")], json).into_response(),
+        Err(refusal) => refusal,
+    }
+}
+
+fn node_of(instance: &Instance, name: &str, asked: &Asked) -> Node {
+    let evidence = Evidence::of(instance, instance.snapshot());
+    let (input, count) = (evidence.input(), asked.count);
+    match name {
+        "advice" => verdict::advice(&input),
+        "hotkeys" => hotkeys::report(&input, count),
+        "latency" => latency::report(&input, asked.command),
+        "prefixes" => prefixes::report(&input, count),
+        "sizes" => sizes::report(&input),
+        "clients" => clients::report(&input, count),
+        "cost" => cost::report(&input, instance.switches()),
+        _ => verdict::report(&input),
+    }
+}
+
+/// Makes a report beside this thread, because it may have to wait for a worker that runs a long command.
+async fn report(
+    state: &State,
+    make: impl FnOnce(&Instance) -> String + Send + 'static,
+) -> Result<String, Response> {
+    let (instance, reporting) = (Arc::clone(&state.instance), Arc::clone(&state.reporting));
+    let made = async move {
+        let place = reporting.acquire_owned().await.ok()?;
+        let made = tokio::task::spawn_blocking(move || {
+            let made = make(&instance);
+            drop(place);
+            made
+        });
+        made.await.ok()
+    };
+    match tokio::time::timeout(REPORT_TIMEOUT, made).await {
+        Ok(Some(made)) => Ok(made),
+        Ok(None) => Err(plain(StatusCode::INTERNAL_SERVER_ERROR, "The report failed; the log says more.\n")),
+        Err(_) => Err(plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "A worker has been busy with one command for seconds, so its figures cannot be read now. SLOWLOG GET names \
+             the command once it is over.\n",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_s_options_are_read_from_the_query() {
+        let asked = Asked::parse("count=7&command=config%7Cget&format=text").expect("valid");
+        assert_eq!((asked.count, asked.is_text), (7, true));
+        assert_eq!(asked.command, command_of(b"config|get").ok());
+        for wrong in ["count=0", "count=1001", "count=x", "command=nosuch", "format=xml"] {
+            assert!(Asked::parse(wrong).is_err(), "{wrong}");
+        }
+        let plain = Asked::parse("token=x").expect("valid");
+        assert_eq!((plain.count, plain.command, plain.is_text), (COUNT_DEFAULT, None, false));
+    }
+}
