@@ -13,7 +13,7 @@
 use crate::database::Wheels;
 use crate::entry::{EntryRef, Kind, NewValue, Parts, RawEntry};
 use crate::expiry::{NEVER, TICK_MS, tick_of};
-use crate::journal::{Journal, Removal, footprint};
+use crate::journal::{Footprint, Journal, Removal, footprint};
 use crate::table::{Place, Table};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -267,25 +267,27 @@ impl Contents {
             Deadline::Keep => old.expiry_ms(),
             Deadline::At(at_ms) => Some(at_ms),
         };
+        let value_bytes_before = EntryRef::new(old).value_bytes();
+        if let NewValue::Bytes(bytes) = value
+            && expiry_ms.is_some() == old.expiry_ms().is_some()
+            && old.overwrite(bytes, kind)
+        {
+            if let Deadline::At(at_ms) = deadline {
+                old.set_expiry_in_place(at_ms);
+                self.table.lower(place, at_ms);
+            }
+            if bytes.len() != value_bytes_before {
+                let after = footprint(&EntryRef::new(old));
+                let before = Footprint { value_bytes: value_bytes_before as u32, ..after };
+                journal.changed(&EntryRef::new(old), Some(before), Some(after));
+            }
+            return;
+        }
         let before = footprint(&EntryRef::new(old));
-        let new = match value {
-            NewValue::Bytes(bytes)
-                if expiry_ms.is_some() == old.expiry_ms().is_some() && old.overwrite(bytes, kind) =>
-            {
-                if let Deadline::At(at_ms) = deadline {
-                    old.set_expiry_in_place(at_ms);
-                    self.table.lower(place, at_ms);
-                }
-                old
-            }
-            value => {
-                let (prefix, stamp) = (EntryRef::new(old).prefix(), journal.second());
-                let new = RawEntry::new(Parts { key: key.bytes, value, kind, expiry_ms, prefix, stamp });
-                new.set_frequency(EntryRef::new(old).frequency());
-                self.table.replace(place, new).free();
-                new
-            }
-        };
+        let (prefix, stamp) = (EntryRef::new(old).prefix(), journal.second());
+        let new = RawEntry::new(Parts { key: key.bytes, value, kind, expiry_ms, prefix, stamp });
+        new.set_frequency(EntryRef::new(old).frequency());
+        self.table.replace(place, new).free();
         let new = EntryRef::new(new);
         journal.changed(&new, Some(before), Some(footprint(&new)));
     }
