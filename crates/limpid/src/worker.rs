@@ -17,6 +17,7 @@ use commands::config::BusyPoll;
 use commands::{Arrival, Executor, Instance, Session};
 use mio::{Events, Interest, Poll, Token, Waker};
 use observe::os::clock::{self, Ticks};
+use observe::record::Observer;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::io;
@@ -328,7 +329,11 @@ impl Worker {
         }
         let (fd, worker, now_ms) = (peer.raw_fd(), self.index, instance.now_ms());
         let address = if let Origin::Tcp { peer, .. } = &origin { Some(peer.ip()) } else { None };
-        instance.recorders[worker].lock().connects.connected(address, now_ms as u64);
+        let mut recorder = instance.recorders[worker].lock();
+        if recorder.switches.is_on(Observer::Clients) {
+            recorder.connects.connected(address, now_ms as u64);
+        }
+        drop(recorder);
         let client = instance.clients.connect(|id| Client::new(id, origin, fd, worker, now_ms));
         let authenticated = !instance.settings.requires_password();
         client.authenticated.store(authenticated, Relaxed);

@@ -61,17 +61,29 @@ pub fn index(instance: &Instance, data_port: u16, token: Option<&[u8]>) -> Strin
     );
     let class = if is_problem { "verdict bad" } else { "verdict" };
     let says = if is_problem { says } else { capitalised(&says) };
-    let _ = write!(html, "<p class=\"{class}\"><strong>{}</strong></p>", escaped(&says));
+    let remedy =
+        found.first().filter(|_| is_problem).map(|finding| finding.remedy.as_str()).unwrap_or_default();
+    let _ = write!(
+        html,
+        "<p class=\"{class}\"><strong>{}</strong><br><span class=\"dim\">{}</span></p>",
+        escaped(&says),
+        escaped(if remedy.is_empty() { "No rule finds a problem in what was seen." } else { remedy }),
+    );
     tiles(&mut html, instance, &server, &report);
     let query = token.map(|token| format!("token={}", encoded(token)));
     let hot = hotkeys::report(&input, ROWS);
     let columns = [
         ("key", "key"),
         ("operations", "operations"),
+        ("sampling_error", "\u{b1}"),
         ("share_percent", "share"),
         ("traffic_bytes", "bytes"),
     ];
-    table(&mut html, "Hottest keys", hot.get("since_reset"), &columns);
+    let named = hot.get("since_reset").map_or(&[][..], Node::items).iter().filter(|row| {
+        // A key that was never proven heavy has no name; a person can do nothing with its hash.
+        row.get("key").and_then(Node::as_text).is_some_and(|key| !key.starts_with("(unnamed "))
+    });
+    table(&mut html, "Hottest keys", Some(&Node::List(named.cloned().collect())), &columns);
     let by_prefix = prefixes::report(&input, ROWS);
     let columns = [
         ("prefix", "prefix"),
@@ -90,16 +102,17 @@ fn tiles(html: &mut String, instance: &Instance, server: &ServerFigures, report:
     let figure = |name: &str| report.get("overview").and_then(|overview| overview.get(name)?.as_f64());
     let keys: usize = server.databases.iter().map(|database| database.keys).sum();
     let limit = instance.settings.maxmemory_bytes();
-    let memory = bytes(server.memory_used_bytes as f64);
-    let memory = if limit == 0 { memory } else { format!("{memory} / {}", bytes(limit as f64)) };
+    let of_limit =
+        if limit == 0 { "memory".to_owned() } else { format!("memory of {}", bytes(limit as f64)) };
+    let rates = instance.rates.per_second(instance.now_ms());
     let hits = figure("hit_percent").map_or("\u{2013}".to_owned(), |percent| format!("{percent:.1} %"));
     html.push_str("<div class=\"tiles\">");
     for (label, value) in [
         ("commands", grouped(figure("commands").unwrap_or(0.0))),
-        ("commands per second", grouped(figure("commands_per_second").unwrap_or(0.0))),
+        ("commands/s now", grouped(rates.commands as f64)),
         ("keys", grouped(keys as f64)),
         ("hit ratio", hits),
-        ("memory", memory),
+        (&of_limit, bytes(server.memory_used_bytes as f64)),
         ("clients", grouped(server.clients as f64)),
     ] {
         let _ = write!(html, "<div class=\"tile\"><b>{value}</b><span class=\"dim\">{label}</span></div>");
