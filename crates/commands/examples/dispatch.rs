@@ -21,8 +21,13 @@ struct Options {
 }
 
 fn options() -> Options {
-    let mut options =
-        Options { command: "get".into(), pipeline: 64, keys: 1_000_000, rounds: 200_000, profiling: "yes".into() };
+    let mut options = Options {
+        command: "get".into(),
+        pipeline: 64,
+        keys: 1_000_000,
+        rounds: 200_000,
+        profiling: "yes".into(),
+    };
     let mut words = std::env::args().skip(1);
     let mut position = 0;
     while let Some(word) = words.next() {

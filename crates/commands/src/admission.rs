@@ -32,7 +32,12 @@ impl Default for Admission {
 impl Admission {
     /// Evicts until used memory is within `maxmemory`, a bounded number of keys. False if memory is over the limit and
     /// nothing could be evicted.
-    pub(crate) fn make_room(&mut self, instance: &Instance, databases: &Databases, journal: &mut Journal) -> bool {
+    pub(crate) fn make_room(
+        &mut self,
+        instance: &Instance,
+        databases: &Databases,
+        journal: &mut Journal,
+    ) -> bool {
         let limit = instance.settings.maxmemory_bytes();
         if limit == 0 || keyspace::memory::used_bytes() as u64 <= limit {
             return true;
@@ -60,32 +65,41 @@ impl Admission {
 /// Decides whether a request may run; the error is what the client is told.
 #[inline(always)]
 pub(crate) fn admit(
-    ctx: &mut Ctx<'_>, request: &Prepared<'_>, admission: &mut Admission,
+    ctx: &mut Ctx<'_>,
+    request: &Prepared<'_>,
+    admission: &mut Admission,
 ) -> Result<&'static Command, CommandError> {
     let Some(entry) = request.entry else { return Err(CommandError::unknown_command(request.args)) };
     let command = entry.command;
-    let is_plain = command.arity.accepts(request.args.len())
+    let is_plain = entry.subcommands.is_empty()
+        && command.arity.accepts(request.args.len())
         && ctx.session.authenticated
         && ctx.session.multi.is_none()
         && !command.flags.has(DENYOOM);
-    if is_plain && !matches!(command.run, Run::Container) {
+    if is_plain {
         return Ok(command);
     }
     admit_carefully(ctx, request, entry, admission)
 }
 
 fn admit_carefully(
-    ctx: &mut Ctx<'_>, request: &Prepared<'_>, entry: &'static Entry, admission: &mut Admission,
+    ctx: &mut Ctx<'_>,
+    request: &Prepared<'_>,
+    entry: &'static Entry,
+    admission: &mut Admission,
 ) -> Result<&'static Command, CommandError> {
     let command = entry.command;
     if !command.arity.accepts(request.args.len()) {
         return Err(CommandError::wrong_arity(&entry.full_name));
     }
-    if let Run::Container = command.run {
-        return Err(match request.args.get(1) {
-            Some(subcommand) => CommandError::unknown_subcommand(command.name, subcommand),
-            None => CommandError::wrong_arity(&entry.full_name),
-        });
+    if !entry.subcommands.is_empty() {
+        match request.args.get(1) {
+            Some(subcommand) => return Err(CommandError::unknown_subcommand(command.name, subcommand)),
+            None if matches!(command.run, Run::Container) => {
+                return Err(CommandError::wrong_arity(&entry.full_name));
+            }
+            None => {}
+        }
     }
     if !ctx.session.authenticated && !command.flags.has(NO_AUTH) {
         return Err(CommandError::NO_AUTH);

@@ -138,9 +138,8 @@ fn quit(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 }
 
 fn select(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let index = wire::number::parse_i64(args.at(1)).ok_or(CommandError::NOT_AN_INTEGER)?;
-    let database = usize::try_from(index).ok().filter(|&database| database < ctx.data.databases.count());
-    choose_database(ctx.session, database.ok_or(CommandError::DB_INDEX_OUT_OF_RANGE)?);
+    let database = crate::options::database(args.at(1), ctx.data.databases.count())?;
+    choose_database(ctx.session, database);
     ctx.reply.ok();
     Ok(())
 }

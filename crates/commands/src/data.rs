@@ -11,7 +11,8 @@
 use crate::session::Watched;
 use keyspace::hash::stripe_of;
 use keyspace::{
-    Contents, Databases, Deadline, Detached, EntryRef, Journal, Key, Kind, Locked, NewValue, Removal, WatchFlag,
+    Contents, Databases, Deadline, Detached, EntryRef, Journal, Key, Kind, Locked, NewValue, Removal,
+    WatchFlag,
 };
 use observe::record::{Observer, Recorder};
 use parking_lot::MutexGuard;
@@ -37,6 +38,11 @@ pub(crate) enum Locks<'a> {
 }
 
 impl<'a> Locks<'a> {
+    /// Takes stripes in ascending order of their ids.
+    fn of(held: Vec<(LockId, Locked<'a>)>) -> Locks<'a> {
+        if held.is_empty() { Locks::None } else { Locks::Many(held) }
+    }
+
     #[inline(always)]
     fn get(&mut self, id: LockId) -> Option<&mut Locked<'a>> {
         match self {
@@ -58,7 +64,7 @@ pub(crate) fn lock_all<'a>(databases: &'a Databases, ids: &[LockId], now_ms: i64
         let (database, stripe) = (id as usize / keyspace::STRIPES, id as usize % keyspace::STRIPES);
         locks.push((id, databases.get(database, now_ms).lock(stripe, Some(LOCK_PATIENCE))?));
     }
-    Some(Locks::Many(locks))
+    Some(Locks::of(locks))
 }
 
 /// As [`lock_all`], behind the gate, where nobody else can hold a stripe.
@@ -68,7 +74,7 @@ pub(crate) fn lock_uncontended<'a>(databases: &'a Databases, ids: &[LockId], now
         let locked = databases.get(database, now_ms).lock(stripe, None);
         (id, locked.expect("a lock without a limit is taken"))
     };
-    Locks::Many(ids.iter().map(lock).collect())
+    Locks::of(ids.iter().map(lock).collect())
 }
 
 /// See the module's text.
@@ -230,7 +236,11 @@ impl<'a> Data<'a> {
     /// Visits keys in hash order; see `keyspace::Database::scan`. Locks one stripe at a time, so the command must
     /// not hold any.
     pub fn scan(
-        &self, cursor: u64, count: usize, stripes_max: usize, visit: impl FnMut(EntryRef<'_>),
+        &self,
+        cursor: u64,
+        count: usize,
+        stripes_max: usize,
+        visit: impl FnMut(EntryRef<'_>),
     ) -> u64 {
         debug_assert!(matches!(self.locks, Locks::None));
         match self.databases.existing(self.database) {

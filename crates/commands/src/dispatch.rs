@@ -20,8 +20,8 @@ use crate::ctx::{AloneCtx, Ctx};
 use crate::data::{Data, LockId, Locks, lock_all, lock_id};
 use crate::instance::Instance;
 use crate::recording::{self, Arrival, Clock, Ran, Timing};
-use crate::session::{ReplyMode, Session};
 use crate::registry::{self, Entry};
+use crate::session::{ReplyMode, Session};
 use crate::transaction;
 use keyspace::locks::Place;
 use keyspace::{Databases, Journal, Key};
@@ -94,6 +94,11 @@ pub struct Executor {
     /// Bytes received and sent since they were last counted; told by the worker.
     pub bytes_in: u64,
     pub bytes_out: u64,
+    station: Station,
+}
+
+/// What a worker executes with; apart from the instance, so that both can be borrowed at once.
+struct Station {
     worker: usize,
     place: Place,
     journal: Journal,
@@ -104,36 +109,33 @@ pub struct Executor {
 impl Executor {
     pub fn new(instance: Arc<Instance>, worker: usize, place: Place, seed: u64) -> Executor {
         let journal = Journal::new(instance.hasher.clone(), seed);
-        Executor {
-            instance,
-            others_ready: 0,
-            bytes_in: 0,
-            bytes_out: 0,
-            worker,
-            place,
-            journal,
-            admission: Admission::default(),
-            lock_ids: Vec::new(),
-        }
+        let station =
+            Station { worker, place, journal, admission: Admission::default(), lock_ids: Vec::new() };
+        Executor { instance, others_ready: 0, bytes_in: 0, bytes_out: 0, station }
     }
 
     /// Executes requests in order, at most [`BATCH_MAX`]. `arrived` is when the kernel received them;
     /// `parked` is what the first of them left behind when it was parked.
     pub fn run(
-        &mut self, requests: &[Args<'_>], session: &mut Session, reply: &mut Reply, arrived: Arrival,
+        &mut self,
+        requests: &[Args<'_>],
+        session: &mut Session,
+        reply: &mut Reply,
+        arrived: Arrival,
         parked: &mut Parked,
     ) -> End {
-        let instance = Arc::clone(&self.instance);
-        self.journal.set_now(instance.now_ms());
-        let clock = Clock::new(arrived, self.others_ready, &instance);
+        let Executor { instance, station, .. } = self;
+        station.journal.set_now(instance.now_ms());
+        let clock = Clock::new(arrived, self.others_ready, instance);
         let mut at = 0;
         while at < requests.len() && !session.closing {
-            let step = self.run_shared(&instance, &requests[at..], &mut at, session, reply, &clock, parked);
+            let (done, step) = station.run_shared(instance, &requests[at..], session, reply, &clock, parked);
+            at += done;
             match step {
                 Step::Done => {}
                 Step::Alone => {
-                    let request = prepare_one(requests[at], &self.journal);
-                    self.run_alone(&instance, &request, session, reply, &clock);
+                    let request = prepare_one(requests[at], &station.journal);
+                    station.run_alone(instance, &request, session, reply, &clock);
                     *parked = Parked::default();
                     at += 1;
                 }
@@ -148,91 +150,37 @@ impl Executor {
         End::Done
     }
 
-    /// Runs requests inside the gate's shared side, until all are done or one needs something else.
-    fn run_shared(
-        &mut self, instance: &Instance, requests: &[Args<'_>], at: &mut usize, session: &mut Session,
-        reply: &mut Reply, clock: &Clock, parked: &mut Parked,
-    ) -> Step {
-        let first = *at;
-        let shared = instance.gate.enter(&mut self.place);
-        let mut recorder = instance.recorders[self.worker].lock();
-        recorder.set_batch_depth(requests.len() as u32);
-        recorder.rotate(self.journal.now_ms as u64);
-        recorder.counters.bytes_in += std::mem::take(&mut self.bytes_in);
-        recorder.counters.bytes_out += std::mem::take(&mut self.bytes_out);
-        let batch = prepare(requests, &shared, session.database, &self.journal);
-        let database = session.database;
-        let (journal, locks) = (&mut self.journal, Locks::None);
-        let data = Data { databases: &shared, database, journal, recorder, locks, first: None };
-        let mut ctx = Ctx { instance, session, reply, data };
-        let mut step = Step::Done;
-        for request in &batch {
-            if ctx.session.closing {
-                break;
-            }
-            step = execute(&mut ctx, request, &mut self.admission, &mut self.lock_ids, clock, parked);
-            if step != Step::Done {
-                break;
-            }
-            *at += 1;
-        }
-        if let Some(last) = at.checked_sub(first).and_then(|done| batch.get(done.saturating_sub(1))) {
-            ctx.session.client.last_command.store(last.index(), Relaxed);
-        }
-        let Data { journal, mut recorder, .. } = ctx.data;
-        recording::settle(journal, &mut recorder, instance);
-        step
-    }
-
-    /// Runs one request with nobody else inside the gate.
-    fn run_alone(
-        &mut self, instance: &Instance, request: &Prepared<'_>, session: &mut Session, reply: &mut Reply,
-        clock: &Clock,
-    ) {
-        instance.counters.gate_escalations.fetch_add(1, Relaxed);
-        let before = reply.mark();
-        let mut databases = instance.gate.alone();
-        let mut room = AloneRoom { instance, worker: self.worker, journal: &mut self.journal, clock };
-        match request.entry.map(|entry| entry.command.run) {
-            Some(Run::Transaction) => transaction::run_alone(&mut room, &mut databases, request, session, reply),
-            _ => room.run(&mut databases, request, session, reply),
-        }
-        drop(databases);
-        settle_reply(session, reply, before);
-        recording::settle(&mut self.journal, &mut instance.recorders[self.worker].lock(), instance);
-    }
-
     /// The turn of a timer: expired keys go, memory over its limit is freed, access stamps are kept from coming round.
     /// Returns whether more is to be done at once.
     pub fn tick(&mut self, age: bool) -> bool {
-        let instance = Arc::clone(&self.instance);
-        self.journal.set_now(instance.now_ms());
-        let databases = instance.gate.enter(&mut self.place);
+        let Executor { instance, station: Station { worker, place, journal, admission, .. }, .. } = self;
+        journal.set_now(instance.now_ms());
+        let databases = instance.gate.enter(place);
         let mut more = false;
         for (_, database) in databases.iter() {
             if instance.expires_actively() {
-                more |= database.expire(EXPIRE_PER_TICK, &mut self.journal);
+                more |= database.expire(EXPIRE_PER_TICK, journal);
             }
             if age {
                 // At ten turns a second every stamp is looked at within two hours.
-                database.age(database.len() / 70_000 + 1, &self.journal);
+                database.age(database.len() / 70_000 + 1, journal);
             }
         }
-        self.admission.make_room(&instance, &databases, &mut self.journal);
-        let mut recorder = instance.recorders[self.worker].lock();
+        admission.make_room(instance, &databases, journal);
+        let mut recorder = instance.recorders[*worker].lock();
         recorder.counters.bytes_in += std::mem::take(&mut self.bytes_in);
         recorder.counters.bytes_out += std::mem::take(&mut self.bytes_out);
-        recording::settle(&mut self.journal, &mut recorder, &instance);
+        recording::settle(journal, &mut recorder, instance);
         // Whoever asks for the peak is told the highest figure that anybody has seen.
         instance.used_memory_bytes();
-        instance.rates.note(self.worker, self.journal.now_ms, &recorder, &instance.counters);
+        instance.rates.note(*worker, journal.now_ms, &recorder, &instance.counters);
         more
     }
 
     /// Records how long the replies of a batch took to send, for the command that came last in it and the `weight`
     /// batches it stands for.
     pub fn record_flush(&mut self, session: &Session, ns: u64, weight: u32) {
-        let mut recorder = self.instance.recorders[self.worker].lock();
+        let mut recorder = self.instance.recorders[self.station.worker].lock();
         let command = session.client.last_command.load(Relaxed);
         if recorder.switches.is_on(Observer::Latency) && command != UNKNOWN {
             recorder.latency.record(command, Stage::Flush, ns, weight);
@@ -241,9 +189,73 @@ impl Executor {
 
     /// Unregisters what a closed session left in the keyspace.
     pub fn close(&mut self, session: &mut Session) {
-        let instance = Arc::clone(&self.instance);
-        let databases = instance.gate.enter(&mut self.place);
+        let databases = self.instance.gate.enter(&mut self.station.place);
         transaction::unwatch(session, &databases);
+    }
+}
+
+impl Station {
+    /// Runs requests inside the gate's shared side, until all are done or one needs something else. Returns how many
+    /// were done.
+    fn run_shared(
+        &mut self,
+        instance: &Instance,
+        requests: &[Args<'_>],
+        session: &mut Session,
+        reply: &mut Reply,
+        clock: &Clock,
+        parked: &mut Parked,
+    ) -> (usize, Step) {
+        let shared = instance.gate.enter(&mut self.place);
+        let mut recorder = instance.recorders[self.worker].lock();
+        recorder.set_batch_depth(requests.len() as u32);
+        recorder.rotate(self.journal.now_ms as u64);
+        let batch = prepare(requests, &shared, session.database, &self.journal);
+        let database = session.database;
+        let (journal, locks) = (&mut self.journal, Locks::None);
+        let data = Data { databases: &shared, database, journal, recorder, locks, first: None };
+        let mut ctx = Ctx { instance, session, reply, data };
+        let (mut done, mut step) = (0_usize, Step::Done);
+        for request in &batch {
+            if ctx.session.closing {
+                break;
+            }
+            step = execute(&mut ctx, request, &mut self.admission, &mut self.lock_ids, clock, parked);
+            if step != Step::Done {
+                break;
+            }
+            done += 1;
+        }
+        if let Some(last) = batch.get(done.saturating_sub(1)) {
+            ctx.session.client.last_command.store(last.index(), Relaxed);
+        }
+        let Data { journal, mut recorder, .. } = ctx.data;
+        recording::settle(journal, &mut recorder, instance);
+        (done, step)
+    }
+
+    /// Runs one request with nobody else inside the gate.
+    fn run_alone(
+        &mut self,
+        instance: &Instance,
+        request: &Prepared<'_>,
+        session: &mut Session,
+        reply: &mut Reply,
+        clock: &Clock,
+    ) {
+        instance.counters.gate_escalations.fetch_add(1, Relaxed);
+        let before = reply.mark();
+        let mut databases = instance.gate.alone();
+        let mut room = AloneRoom { instance, worker: self.worker, journal: &mut self.journal, clock };
+        match request.entry.map(|entry| entry.command.run) {
+            Some(Run::Transaction) => {
+                transaction::run_alone(&mut room, &mut databases, request, session, reply)
+            }
+            _ => room.run(&mut databases, request, session, reply),
+        }
+        drop(databases);
+        settle_reply(session, reply, before);
+        recording::settle(&mut self.journal, &mut instance.recorders[self.worker].lock(), instance);
     }
 }
 
@@ -251,7 +263,10 @@ impl Executor {
 /// request of the batch selects, they are merely useless.
 #[inline]
 fn prepare<'a>(
-    requests: &[Args<'a>], databases: &Databases, database: usize, journal: &Journal,
+    requests: &[Args<'a>],
+    databases: &Databases,
+    database: usize,
+    journal: &Journal,
 ) -> SmallVec<[Prepared<'a>; BATCH_MAX]> {
     let mut batch: SmallVec<[Prepared<'a>; BATCH_MAX]> = SmallVec::new();
     for args in requests {
@@ -268,7 +283,9 @@ fn prepare<'a>(
 
 #[inline(always)]
 pub(crate) fn prepare_one<'a>(args: Args<'a>, journal: &Journal) -> Prepared<'a> {
-    let Some(mut entry) = registry::find(args.at(0)) else { return Prepared { args, entry: None, key: None } };
+    let Some(mut entry) = registry::find(args.at(0)) else {
+        return Prepared { args, entry: None, key: None };
+    };
     if !entry.subcommands.is_empty() {
         entry = entry.subcommand(args).unwrap_or(entry);
     }
@@ -282,8 +299,12 @@ pub(crate) fn prepare_one<'a>(args: Args<'a>, journal: &Journal) -> Prepared<'a>
 /// Executes one request: admit, lock, run, record.
 #[inline]
 fn execute<'a>(
-    ctx: &mut Ctx<'a>, request: &Prepared<'a>, admission: &mut Admission, lock_ids: &mut Vec<LockId>,
-    clock: &Clock, parked: &mut Parked,
+    ctx: &mut Ctx<'a>,
+    request: &Prepared<'a>,
+    admission: &mut Admission,
+    lock_ids: &mut Vec<LockId>,
+    clock: &Clock,
+    parked: &mut Parked,
 ) -> Step {
     let before = ctx.reply.mark();
     let command = match admit(ctx, request, admission) {
@@ -314,8 +335,12 @@ fn execute<'a>(
 
 #[inline]
 fn lock_and_call<'a>(
-    ctx: &mut Ctx<'a>, request: &Prepared<'a>, command: &'static Command, lock_ids: &mut Vec<LockId>,
-    clock: &Clock, progress: &mut Progress,
+    ctx: &mut Ctx<'a>,
+    request: &Prepared<'a>,
+    command: &'static Command,
+    lock_ids: &mut Vec<LockId>,
+    clock: &Clock,
+    progress: &mut Progress,
 ) -> Step {
     let mut timing = clock.start(&mut ctx.data.recorder, command.flags);
     ctx.data.database = ctx.session.database;
@@ -330,7 +355,10 @@ fn lock_and_call<'a>(
 /// Locks the stripes of the request's keys; false if one was not to be had in time.
 #[inline(always)]
 fn lock<'a>(
-    ctx: &mut Ctx<'a>, request: &Prepared<'a>, command: &'static Command, lock_ids: &mut Vec<LockId>,
+    ctx: &mut Ctx<'a>,
+    request: &Prepared<'a>,
+    command: &'static Command,
+    lock_ids: &mut Vec<LockId>,
     timing: &mut Timing,
 ) -> bool {
     ctx.data.first = request.key;
@@ -359,7 +387,9 @@ fn lock<'a>(
 /// Locks one stripe; the clock is read only if it was not free.
 #[inline(always)]
 fn lock_one<'a>(
-    database: &'a keyspace::Database, stripe: usize, timing: &mut Timing,
+    database: &'a keyspace::Database,
+    stripe: usize,
+    timing: &mut Timing,
 ) -> Option<keyspace::Locked<'a>> {
     if let Some(locked) = database.try_lock(stripe) {
         return Some(locked);
@@ -373,7 +403,11 @@ fn lock_one<'a>(
 /// Appends the lock ids of all keys of a request, those in other databases included. A database that does not exist
 /// has none; the body answers the error.
 pub(crate) fn key_ids(
-    args: Args<'_>, command: &Command, database: usize, databases: &Databases, journal: &Journal,
+    args: Args<'_>,
+    command: &Command,
+    database: usize,
+    databases: &Databases,
+    journal: &Journal,
     ids: &mut Vec<LockId>,
 ) {
     let mut push = |database: usize, key: &[u8]| {
@@ -390,7 +424,11 @@ pub(crate) fn key_ids(
 /// Runs a body whose stripes are held, writes its error, and records it. A sliced command runs one slice.
 #[inline(always)]
 pub(crate) fn call(
-    ctx: &mut Ctx<'_>, request: &Prepared<'_>, command: &'static Command, clock: &Clock, timing: Timing,
+    ctx: &mut Ctx<'_>,
+    request: &Prepared<'_>,
+    command: &'static Command,
+    clock: &Clock,
+    timing: Timing,
     progress: &mut Progress,
 ) -> Slice {
     let before = ctx.reply.mark();
@@ -421,7 +459,11 @@ pub(crate) struct AloneRoom<'a> {
 impl AloneRoom<'_> {
     /// Runs one command: of whole databases, or of keys whose stripes nobody else can hold.
     pub(crate) fn run(
-        &mut self, databases: &mut Databases, request: &Prepared<'_>, session: &mut Session, reply: &mut Reply,
+        &mut self,
+        databases: &mut Databases,
+        request: &Prepared<'_>,
+        session: &mut Session,
+        reply: &mut Reply,
     ) {
         let Some(command) = request.entry.map(|entry| entry.command) else { return };
         let instance = self.instance;

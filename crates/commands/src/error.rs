@@ -57,8 +57,7 @@ impl CommandError {
     pub const NO_SUCH_CLIENT: CommandError = CommandError::fixed("ERR No such client");
     pub const NO_PROTO: CommandError = CommandError::fixed("NOPROTO unsupported protocol version");
     pub const INVALID_COMMAND_SPECIFIED: CommandError = CommandError::fixed("ERR Invalid command specified");
-    pub const NO_KEY_ARGUMENTS: CommandError =
-        CommandError::fixed("ERR The command has no key arguments");
+    pub const NO_KEY_ARGUMENTS: CommandError = CommandError::fixed("ERR The command has no key arguments");
     pub const INVALID_ARGUMENT_COUNT: CommandError =
         CommandError::fixed("ERR Invalid number of arguments specified for command");
 
@@ -79,9 +78,8 @@ impl CommandError {
     /// Redis cites the name and the first arguments, at most 128 bytes of each part.
     pub fn unknown_command(args: wire::Args<'_>) -> CommandError {
         const CITED_BYTES_MAX: usize = 128;
-        let cite = |bytes: &[u8], most: usize| {
-            String::from_utf8_lossy(&bytes[..bytes.len().min(most)]).into_owned()
-        };
+        let cite =
+            |bytes: &[u8], most: usize| String::from_utf8_lossy(&bytes[..bytes.len().min(most)]).into_owned();
         let mut text = format!("ERR unknown command '{}', with args beginning with: ", cite(args.at(0), 128));
         let mut cited = 0;
         for argument in args.from(1).iter() {
@@ -145,8 +143,9 @@ impl CommandError {
     pub const INVALID_ARGUMENTS_FOR_COMMAND: CommandError =
         CommandError::fixed("ERR Invalid arguments specified for command");
     pub const NO_SHUTDOWN_IN_PROGRESS: CommandError = CommandError::fixed("ERR No shutdown in progress.");
-    pub const SHUTDOWN_CANNOT_SAVE: CommandError =
-        CommandError::fixed("ERR Errors trying to SHUTDOWN. The data is in memory only: use NOSAVE or FORCE.");
+    pub const SHUTDOWN_CANNOT_SAVE: CommandError = CommandError::fixed(
+        "ERR Errors trying to SHUTDOWN. The data is in memory only: use NOSAVE or FORCE.",
+    );
     pub const SLOWLOG_COUNT: CommandError =
         CommandError::fixed("ERR count should be greater than or equal to -1");
     pub const NO_CONFIG_FILE: CommandError =

@@ -116,7 +116,11 @@ pub struct Counters {
 impl Instance {
     /// A server's shared state for `workers` workers, and the gate places for them.
     pub fn new(
-        settings: Arc<Settings>, workers: usize, seed: u64, run_id: String, config_file: Option<String>,
+        settings: Arc<Settings>,
+        workers: usize,
+        seed: u64,
+        run_id: String,
+        config_file: Option<String>,
     ) -> (Instance, Vec<Place>) {
         clock::calibrate();
         let hasher = match settings.hash_function() {
@@ -127,7 +131,8 @@ impl Instance {
         let visitor = places.pop().expect("one place more than workers");
         let prefix_tree = Arc::new(PrefixTree::default());
         let switches = switches_of(&settings);
-        let recorder = |worker| Recorder::new(worker, registry::all().len(), Arc::clone(&prefix_tree), switches);
+        let recorder =
+            |worker| Recorder::new(worker, registry::all().len(), Arc::clone(&prefix_tree), switches);
         let instance = Instance {
             gate,
             clients: Clients::default(),

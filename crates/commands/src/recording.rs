@@ -7,8 +7,8 @@
 //!
 //! Thread safety: works on the worker's own recorder, locked for the batch.
 
-use crate::command::{BRIEF, Command, FAST, Flags, Outcome, SKIP_SLOWLOG, WRITE};
 use crate::clients::Client;
+use crate::command::{BRIEF, Command, FAST, Flags, Outcome, SKIP_SLOWLOG, WRITE};
 use crate::ctx::{AloneCtx, Ctx};
 use crate::dispatch::Prepared;
 use crate::instance::Instance;
@@ -53,7 +53,12 @@ pub(crate) struct Timing {
 impl Clock {
     pub(crate) fn new(arrived: Arrival, others_ready: u32, instance: &Instance) -> Clock {
         let threshold_us = instance.settings.slowlog_log_slower_than_us();
-        Clock { arrived, others_ready, time_all: (0..SLOW_LOG_COMPLETE_US).contains(&threshold_us), threshold_us }
+        Clock {
+            arrived,
+            others_ready,
+            time_all: (0..SLOW_LOG_COMPLETE_US).contains(&threshold_us),
+            threshold_us,
+        }
     }
 
     /// Called once per command, before its locks are taken.
@@ -151,7 +156,10 @@ fn time(ran: &Ran<'_>, recorder: &mut Recorder, instance: &Instance, client: &Cl
 fn record_keys(ctx: &mut Ctx<'_>, ran: &Ran<'_>, run_ns: u64, reply_before: wire::Mark) {
     let Ran { request, command, timing, .. } = ran;
     let switches = ctx.data.recorder.switches;
-    if !(switches.is_on(Observer::HotKeys) || switches.is_on(Observer::Prefixes) || switches.is_on(Observer::Sizes)) {
+    if !(switches.is_on(Observer::HotKeys)
+        || switches.is_on(Observer::Prefixes)
+        || switches.is_on(Observer::Sizes))
+    {
         return;
     }
     let keys = command.keys.iter().map(|spec| spec.indices(request.args.len()).count()).sum::<usize>();
@@ -194,7 +202,15 @@ fn record_key(ctx: &mut Ctx<'_>, key: Key<'_>, sample: KeySample) {
     let recorder = &mut *ctx.data.recorder;
     let switches = recorder.switches;
     if switches.is_on(Observer::HotKeys) {
-        recorder.hotkeys.record(KeyAccess { db, hash: key.hash, key: key.bytes, weight, access, cpu_ns, bytes });
+        recorder.hotkeys.record(KeyAccess {
+            db,
+            hash: key.hash,
+            key: key.bytes,
+            weight,
+            access,
+            cpu_ns,
+            bytes,
+        });
     }
     if switches.is_on(Observer::Prefixes) {
         let node = match observed {

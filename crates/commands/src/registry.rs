@@ -56,7 +56,14 @@ impl Registry {
             let full_name = command.name.to_ascii_lowercase();
             let index = entries.len() as u16;
             let has_one_key = command.has_one_key();
-            entries.push(Entry { command, index, has_one_key, container: None, full_name, subcommands: 0..0 });
+            entries.push(Entry {
+                command,
+                index,
+                has_one_key,
+                container: None,
+                full_name,
+                subcommands: 0..0,
+            });
         }
         for index in 0..entries.len() {
             let container = entries[index].command;
@@ -92,8 +99,10 @@ impl Registry {
 fn pack(name: &[u8]) -> Option<Packed> {
     const CAPITALS: u64 = 0xdfdf_dfdf_dfdf_dfdf;
     let length = name.len();
-    let word = |at: usize| name.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
-    let half = |at: usize| name.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
+    let word =
+        |at: usize| name.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
+    let half =
+        |at: usize| name.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
     let (first, last) = match length {
         0 => return None,
         1..=3 => {

@@ -202,9 +202,10 @@ fn flush(databases: &mut Databases, ctx: &mut AloneCtx<'_>, number: usize) {
 }
 
 fn swapdb(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -> Outcome {
-    let first = wire::number::parse_i64(args.at(1)).ok_or(CommandError::INVALID_FIRST_DB)?;
-    let second = wire::number::parse_i64(args.at(2)).ok_or(CommandError::INVALID_SECOND_DB)?;
-    let known = |index: i64| usize::try_from(index).ok().filter(|&number| number < databases.count());
+    let index = |text: &[u8]| i32::try_from(wire::number::parse_i64(text)?).ok();
+    let first = index(args.at(1)).ok_or(CommandError::INVALID_FIRST_DB)?;
+    let second = index(args.at(2)).ok_or(CommandError::INVALID_SECOND_DB)?;
+    let known = |index: i32| usize::try_from(index).ok().filter(|&number| number < databases.count());
     let (Some(first), Some(second)) = (known(first), known(second)) else {
         return Err(CommandError::DB_INDEX_OUT_OF_RANGE);
     };

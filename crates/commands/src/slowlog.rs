@@ -37,7 +37,15 @@ struct Entries {
 pub struct SlowLog(Mutex<Entries>);
 
 impl SlowLog {
-    pub fn add(&self, at_seconds: i64, duration_us: u64, args: Args<'_>, peer: String, name: String, max: usize) {
+    pub fn add(
+        &self,
+        at_seconds: i64,
+        duration_us: u64,
+        args: Args<'_>,
+        peer: String,
+        name: String,
+        max: usize,
+    ) {
         let mut entries = self.0.lock();
         let id = entries.next_id;
         entries.next_id += 1;
@@ -91,7 +99,7 @@ mod tests {
 
     #[test]
     fn long_commands_are_shortened_and_counted() {
-        let long = vec![b'x'; 200];
+        let long = [b'x'; 200];
         let owned = OwnedArgs::from_slices(&vec![&long[..]; 40]);
         let log = SlowLog::default();
         for _ in 0..3 {

@@ -37,8 +37,7 @@ impl Bench {
 
     /// `workers` of one instance; this is the first, [`Bench::sharing`] gives the others.
     pub fn with(settings: Settings, workers: usize) -> Bench {
-        let (instance, mut places) =
-            Instance::new(Arc::new(settings), workers, 0x5eed, "0".repeat(40), None);
+        let (instance, mut places) = Instance::new(Arc::new(settings), workers, 0x5eed, "0".repeat(40), None);
         let instance = Arc::new(instance);
         let place = places.remove(0);
         Bench::of(instance, 0, place, places)
@@ -105,7 +104,13 @@ impl Bench {
         let (mut reply, mut parked, mut at) = (Reply::new(), Parked::default(), 0);
         while at < args.len() && !self.session.closing {
             let batch = &args[at..args.len().min(at + BATCH_MAX)];
-            match self.executor.run(batch, &mut self.session, &mut reply, Arrival { at: clock::now(), weight: 1 }, &mut parked) {
+            match self.executor.run(
+                batch,
+                &mut self.session,
+                &mut reply,
+                Arrival { at: clock::now(), weight: 1 },
+                &mut parked,
+            ) {
                 End::Done => at += batch.len(),
                 End::Parked { at: parked_at } => at += parked_at,
             }
@@ -118,7 +123,14 @@ impl Bench {
         let mut parked = Parked::default();
         let requests = [args];
         const { assert!(BATCH_MAX > 1) };
-        while self.executor.run(&requests, &mut self.session, reply, Arrival { at: clock::now(), weight: 1 }, &mut parked) != End::Done {
+        while self.executor.run(
+            &requests,
+            &mut self.session,
+            reply,
+            Arrival { at: clock::now(), weight: 1 },
+            &mut parked,
+        ) != End::Done
+        {
             std::thread::yield_now();
         }
     }

@@ -9,8 +9,8 @@
 //! Thread safety: works on one session inside one batch.
 
 use crate::command::{
-    Arity, Command, DENYOOM, FAST, Flags, Group, LOADING, NOSCRIPT, NOT_QUEUED, Outcome, READONLY, REPORTS,
-    Run, STALE, WRITE, ALLOW_BUSY, Argument, ArgumentType, KeySpec, Progress, RO,
+    ALLOW_BUSY, Argument, ArgumentType, Arity, Command, DENYOOM, FAST, Flags, Group, KeySpec, LOADING,
+    NOSCRIPT, NOT_QUEUED, Outcome, Progress, READONLY, REPORTS, RO, Run, SKIP_SLOWLOG, STALE, WRITE,
 };
 use crate::ctx::Ctx;
 use crate::data::{LockId, Locks, lock_all, lock_id};
@@ -43,7 +43,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "EXEC",
         arity: Arity::Exactly(1),
-        flags: NOSCRIPT.and(LOADING).and(STALE).and(NOT_QUEUED),
+        flags: NOSCRIPT.and(LOADING).and(STALE).and(SKIP_SLOWLOG).and(NOT_QUEUED),
         group: Group::Transactions,
         since: "1.2.0",
         complexity: "Depends on commands in the transaction",
@@ -154,8 +154,7 @@ pub(crate) fn refuse(ctx: &mut Ctx<'_>, request: &Prepared<'_>, refusal: &Comman
     if request.entry.is_some() {
         recorder.latency.rejected(request.index());
     }
-    let is_exec = request.entry.is_some_and(|entry| matches!(entry.command.run, Run::Transaction))
-        && ctx.session.multi.is_some();
+    let is_exec = request.entry.is_some_and(|entry| matches!(entry.command.run, Run::Transaction));
     if is_exec {
         leave(ctx.session);
         unwatch(ctx.session, ctx.data.databases);
@@ -189,7 +188,10 @@ pub(crate) fn queue(ctx: &mut Ctx<'_>, request: &Prepared<'_>, command: &'static
 
 /// EXEC inside the gate's shared side.
 pub(crate) fn execute<'a>(
-    ctx: &mut Ctx<'a>, request: &Prepared<'_>, lock_ids: &mut Vec<LockId>, clock: &Clock,
+    ctx: &mut Ctx<'a>,
+    request: &Prepared<'_>,
+    lock_ids: &mut Vec<LockId>,
+    clock: &Clock,
 ) -> Step {
     let Some(multi) = &ctx.session.multi else {
         return fail(ctx, request, CommandError::EXEC_WITHOUT_MULTI);
@@ -233,7 +235,11 @@ fn fail(ctx: &mut Ctx<'_>, request: &Prepared<'_>, error: CommandError) -> Step 
 
 /// Collects the stripes a transaction needs; false if it needs the gate.
 fn plan(
-    multi: &Multi, session: &Session, databases: &Databases, journal: &Journal, ids: &mut Vec<LockId>,
+    multi: &Multi,
+    session: &Session,
+    databases: &Databases,
+    journal: &Journal,
+    ids: &mut Vec<LockId>,
 ) -> bool {
     ids.clear();
     let mut database = session.database;
@@ -269,7 +275,10 @@ fn take_watches(ctx: &mut Ctx<'_>) -> bool {
 
 /// EXEC with nobody else inside the gate.
 pub(crate) fn run_alone(
-    room: &mut AloneRoom<'_>, databases: &mut Databases, request: &Prepared<'_>, session: &mut Session,
+    room: &mut AloneRoom<'_>,
+    databases: &mut Databases,
+    request: &Prepared<'_>,
+    session: &mut Session,
     reply: &mut Reply,
 ) {
     let Some(multi) = leave(session) else { return };

@@ -35,7 +35,8 @@ pub fn receive(peer: &Peer, buffer: &mut [u8]) -> Result<(usize, Option<Ticks>),
     let mut arrived = None;
     for part in message.cmsgs()? {
         if let ControlMessageOwned::ScmTimestampns(at) = part {
-            arrived = waited(at.tv_sec(), at.tv_nsec()).map(|waited| clock::now().before(waited.as_nanos() as u64));
+            arrived =
+                waited(at.tv_sec(), at.tv_nsec()).map(|waited| clock::now().before(waited.as_nanos() as u64));
         }
     }
     Ok((message.bytes, arrived))
@@ -56,7 +57,8 @@ mod tests {
     #[test]
     fn bytes_that_waited_in_the_socket_show_it() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
-        let mut client = std::net::TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+        let mut client =
+            std::net::TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
         let (server, _) = listener.accept().expect("accept");
         let peer = Peer::Tcp(mio::net::TcpStream::from_std(server));
         stamp(&peer);

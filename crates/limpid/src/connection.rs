@@ -209,7 +209,8 @@ impl Connection {
 
     fn receive(&mut self, lent: &mut Lent<'_>) -> Result<usize, Errno> {
         if lent.arrived.weight == 0 {
-            return recv(self.peer.as_fd(), &mut *lent.buffer, RecvFlags::empty()).map(|(received, _)| received);
+            return recv(self.peer.as_fd(), &mut *lent.buffer, RecvFlags::empty())
+                .map(|(received, _)| received);
         }
         let (received, arrived) = arrival::receive(&self.peer, lent.buffer)
             .map_err(|error| Errno::from_raw_os_error(error as i32))?;
@@ -301,7 +302,12 @@ impl Connection {
     }
 
     fn execute_spans(
-        &mut self, bytes: &[u8], spans: &[Span], ends: &[(usize, usize)], position: &mut usize, lent: &mut Lent<'_>,
+        &mut self,
+        bytes: &[u8],
+        spans: &[Span],
+        ends: &[(usize, usize)],
+        position: &mut usize,
+        lent: &mut Lent<'_>,
     ) -> Next {
         if ends.is_empty() {
             return Next::Wait;

@@ -94,7 +94,8 @@ fn bind_tcp(name: &str, port: u16, backlog: u32) -> io::Result<TcpListener> {
         "::*" => "::",
         name => name,
     };
-    let address = (name, port).to_socket_addrs()?.next().ok_or_else(|| io::Error::other("no such address"))?;
+    let address =
+        (name, port).to_socket_addrs()?.next().ok_or_else(|| io::Error::other("no such address"))?;
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -150,9 +151,9 @@ impl Listener {
                 let local = stream.local_addr()?;
                 Ok((Peer::Tcp(stream), Origin::Tcp { peer, local }))
             }),
-            Listener::Unix { listener, path } => listener.accept().map(|(stream, _)| {
-                (Peer::Unix(stream), Origin::Unix { path: path.display().to_string() })
-            }),
+            Listener::Unix { listener, path } => listener
+                .accept()
+                .map(|(stream, _)| (Peer::Unix(stream), Origin::Unix { path: path.display().to_string() })),
         };
         match accepted {
             Ok(client) => Ok(Some(client)),

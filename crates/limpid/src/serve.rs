@@ -12,6 +12,7 @@ use commands::{Executor, Instance};
 use observe::os::clock;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
@@ -48,6 +49,8 @@ impl Running {
 /// # Errors
 /// A socket cannot be opened, or a thread cannot be started.
 pub fn start(settings: Arc<Settings>, config_file: Option<String>) -> io::Result<Running> {
+    // Before anybody can connect: a client that sees the server answer may stop it.
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     raise_descriptor_limit(&settings);
     let (listeners, port) = listen::open(&settings)?;
     let workers = settings.io_threads().unwrap_or_else(cores);
@@ -60,6 +63,7 @@ pub fn start(settings: Arc<Settings>, config_file: Option<String>) -> io::Result
     let _ = instance.allocator.set(allocator::JEMALLOC);
     instance.counters.memory_startup_bytes.store(instance.used_memory_bytes().0, Relaxed);
     act_on_changes(&instance);
+    stop_on(signals, &instance)?;
     let admin = admin::start(&instance, port)?;
     let mut polls = Vec::new();
     let mut mailboxes = Vec::new();
@@ -73,7 +77,8 @@ pub fn start(settings: Arc<Settings>, config_file: Option<String>) -> io::Result
     let mut listeners = Some(listeners);
     let mut threads = Vec::new();
     for (index, (poll, place)) in polls.into_iter().zip(places).enumerate() {
-        let executor = Executor::new(Arc::clone(&instance), index, place, seed.wrapping_add(index as u64 + 1));
+        let executor =
+            Executor::new(Arc::clone(&instance), index, place, seed.wrapping_add(index as u64 + 1));
         let accepting = listeners.take().unwrap_or_default();
         let worker = Worker::new(index, poll, executor, Arc::clone(&mailboxes), accepting)?;
         let name = format!("worker-{index}");
@@ -90,7 +95,6 @@ pub fn start_beside(arguments: Vec<OsString>) -> Result<demo::RunningServer, Str
     let configuration = config::from_command_line(&arguments).map_err(|error| error.to_string())?;
     logging::start(&configuration.settings).map_err(|error| format!("cannot open the log: {error}"))?;
     let running = start(configuration.settings, None).map_err(|error| error.to_string())?;
-    stop_on_signals(&running.instance).map_err(|error| format!("cannot handle signals: {error}"))?;
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], running.port));
     let wait = move || {
         running.wait();
@@ -190,9 +194,6 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         running.instance.workers,
         clock::source_name()
     );
-    if let Err(error) = stop_on_signals(&running.instance) {
-        tracing::error!("Cannot handle signals: {error}");
-    }
     tracing::info!("Ready to accept connections");
     supervision.ready();
     running.wait();
@@ -208,8 +209,8 @@ fn log(notice: &Notice) {
     }
 }
 
-fn stop_on_signals(instance: &Arc<Instance>) -> io::Result<()> {
-    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+/// Stops the instance when a signal says so; a second one ends the process at once.
+fn stop_on(mut signals: Signals, instance: &Arc<Instance>) -> io::Result<()> {
     let instance = Arc::clone(instance);
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {

@@ -96,7 +96,11 @@ pub fn mailbox() -> io::Result<(Poll, Mailbox)> {
 
 impl Worker {
     pub fn new(
-        index: usize, poll: Poll, executor: Executor, mailboxes: Arc<Vec<Mailbox>>, listeners: Vec<Listener>,
+        index: usize,
+        poll: Poll,
+        executor: Executor,
+        mailboxes: Arc<Vec<Mailbox>>,
+        listeners: Vec<Listener>,
     ) -> io::Result<Worker> {
         let mut listeners = listeners;
         for (number, listener) in listeners.iter_mut().take(LISTENERS_MAX).enumerate() {
@@ -176,7 +180,11 @@ impl Worker {
         let spin = match self.executor.instance.settings.busy_poll() {
             BusyPoll::Off => Duration::ZERO,
             BusyPoll::Fixed(us) => Duration::from_micros(us.into()),
-            BusyPoll::Adaptive if self.spin_score >= SPIN_WORTH || self.waits.is_multiple_of(SPIN_PROBE_EVERY) => SPIN,
+            BusyPoll::Adaptive
+                if self.spin_score >= SPIN_WORTH || self.waits.is_multiple_of(SPIN_PROBE_EVERY) =>
+            {
+                SPIN
+            }
             BusyPoll::Adaptive => Duration::ZERO,
         };
         self.waits += 1;
@@ -292,7 +300,9 @@ impl Worker {
     /// Gives a client to the worker with the fewest connections.
     fn assign(&mut self, peer: Peer, origin: Origin) {
         let load = |mailbox: &Mailbox| mailbox.connections.load(Relaxed);
-        let Some((least, mailbox)) = self.mailboxes.iter().enumerate().min_by_key(|(_, mailbox)| load(mailbox)) else {
+        let Some((least, mailbox)) =
+            self.mailboxes.iter().enumerate().min_by_key(|(_, mailbox)| load(mailbox))
+        else {
             return;
         };
         mailbox.connections.fetch_add(1, Relaxed);

@@ -64,7 +64,7 @@ const IDLETIME: Command = Command {
 
 fn idletime(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let second = ctx.data.journal.second();
-    let idle_seconds = ctx.data.look(args.at(2)).map(|entry| i64::from(second.wrapping_sub(entry.stamp())));
+    let idle_seconds = ctx.data.look(args.at(2)).map(|entry| i64::from(entry.idle_seconds(second)));
     integer_or_null(ctx, idle_seconds)
 }
 

@@ -124,7 +124,7 @@ fn object(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         entry.kind().encoding_name(),
         serialized_bytes(&entry),
         entry.stamp(),
-        second.wrapping_sub(entry.stamp()),
+        entry.idle_seconds(second),
     );
     ctx.reply.simple(&text);
     Ok(())

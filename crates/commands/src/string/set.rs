@@ -6,7 +6,8 @@ use super::get::{EX, EXAT, PX, PXAT};
 use super::{answer, kind_of};
 use crate::command::{
     ACCESS, Argument, ArgumentType, Arity, Command, DELETE, DENYOOM, FAST, Group, INSERT, KEY, KeySpec, OW,
-    Outcome, RM, RW, Run, UPDATE, VARIABLE_FLAGS, WRITE, QUICK};
+    Outcome, QUICK, RM, RW, Run, UPDATE, VARIABLE_FLAGS, WRITE,
+};
 use crate::ctx::Ctx;
 use crate::error::CommandError;
 use crate::options::{Moment, positive_deadline_ms};

@@ -360,7 +360,9 @@ impl LatencySnapshot {
     /// Takes away calls counted before, given by ascending index; what was not used since is gone.
     pub(super) fn subtract(&mut self, before: &[(u16, CallCounts)]) {
         for stats in &mut self.commands {
-            let Ok(at) = before.binary_search_by_key(&stats.command, |(command, _)| *command) else { continue };
+            let Ok(at) = before.binary_search_by_key(&stats.command, |(command, _)| *command) else {
+                continue;
+            };
             let (counts, before) = (&mut stats.counts, &before[at].1);
             counts.calls = counts.calls.saturating_sub(before.calls);
             counts.rejected = counts.rejected.saturating_sub(before.rejected);
