@@ -93,12 +93,14 @@ fn admit_carefully(
         return Err(CommandError::wrong_arity(&entry.full_name));
     }
     if !entry.subcommands.is_empty() {
+        let is_container = matches!(command.run, Run::Container);
         match request.args.get(1) {
-            Some(subcommand) => return Err(CommandError::unknown_subcommand(command.name, subcommand)),
-            None if matches!(command.run, Run::Container) => {
-                return Err(CommandError::wrong_arity(&entry.full_name));
+            // What also runs bare (COMMAND) has no use for a word that is no subcommand.
+            Some(word) if is_container || command.arity.accepts(1) => {
+                return Err(CommandError::unknown_subcommand(command.name, word));
             }
-            None => {}
+            None if is_container => return Err(CommandError::wrong_arity(&entry.full_name)),
+            _ => {}
         }
     }
     if !ctx.session.authenticated && !command.flags.has(NO_AUTH) {

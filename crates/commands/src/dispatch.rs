@@ -91,9 +91,6 @@ pub struct Executor {
     pub instance: Arc<Instance>,
     /// Other connections that wait for this worker; told by it, for the delay a slow command gives to others.
     pub others_ready: u32,
-    /// Bytes received and sent since they were last counted; told by the worker.
-    pub bytes_in: u64,
-    pub bytes_out: u64,
     station: Station,
 }
 
@@ -104,14 +101,24 @@ struct Station {
     journal: Journal,
     admission: Admission,
     lock_ids: Vec<LockId>,
+    /// Bytes received and sent since the recorder was told.
+    bytes_in: u64,
+    bytes_out: u64,
 }
 
 impl Executor {
     pub fn new(instance: Arc<Instance>, worker: usize, place: Place, seed: u64) -> Executor {
         let journal = Journal::new(instance.hasher.clone(), seed);
-        let station =
-            Station { worker, place, journal, admission: Admission::default(), lock_ids: Vec::new() };
-        Executor { instance, others_ready: 0, bytes_in: 0, bytes_out: 0, station }
+        let station = Station {
+            worker,
+            place,
+            journal,
+            admission: Admission::default(),
+            lock_ids: Vec::new(),
+            bytes_in: 0,
+            bytes_out: 0,
+        };
+        Executor { instance, others_ready: 0, station }
     }
 
     /// Executes requests in order, at most [`BATCH_MAX`]. `arrived` is when the kernel received them;
@@ -153,7 +160,8 @@ impl Executor {
     /// The turn of a timer: expired keys go, memory over its limit is freed, access stamps are kept from coming round.
     /// Returns whether more is to be done at once.
     pub fn tick(&mut self, age: bool) -> bool {
-        let Executor { instance, station: Station { worker, place, journal, admission, .. }, .. } = self;
+        let Executor { instance, station, .. } = self;
+        let Station { worker, place, journal, admission, bytes_in, bytes_out, .. } = station;
         journal.set_now(instance.now_ms());
         let databases = instance.gate.enter(place);
         let mut more = false;
@@ -168,13 +176,19 @@ impl Executor {
         }
         admission.make_room(instance, &databases, journal);
         let mut recorder = instance.recorders[*worker].lock();
-        recorder.counters.bytes_in += std::mem::take(&mut self.bytes_in);
-        recorder.counters.bytes_out += std::mem::take(&mut self.bytes_out);
+        recorder.counters.bytes_in += std::mem::take(bytes_in);
+        recorder.counters.bytes_out += std::mem::take(bytes_out);
         recording::settle(journal, &mut recorder, instance);
         // Whoever asks for the peak is told the highest figure that anybody has seen.
         instance.used_memory_bytes();
         instance.rates.note(*worker, journal.now_ms, &recorder, &instance.counters);
         more
+    }
+
+    /// Counts bytes that came from and went to sockets; the recorder is told with the next batch or turn of the timer.
+    pub fn count_traffic(&mut self, received_bytes: usize, sent_bytes: usize) {
+        self.station.bytes_in += received_bytes as u64;
+        self.station.bytes_out += sent_bytes as u64;
     }
 
     /// Records how long the replies of a batch took to send, for the command that came last in it and the `weight`
@@ -210,6 +224,8 @@ impl Station {
         let mut recorder = instance.recorders[self.worker].lock();
         recorder.set_batch_depth(requests.len() as u32);
         recorder.rotate(self.journal.now_ms as u64);
+        recorder.counters.bytes_in += std::mem::take(&mut self.bytes_in);
+        recorder.counters.bytes_out += std::mem::take(&mut self.bytes_out);
         let batch = prepare(requests, &shared, session.database, &self.journal);
         let database = session.database;
         let (journal, locks) = (&mut self.journal, Locks::None);

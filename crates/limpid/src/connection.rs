@@ -200,7 +200,7 @@ impl Connection {
         // A read that did not fill the buffer emptied the socket; what comes later raises a new event (epoll(7)).
         self.readable = received == lent.buffer.len();
         Client::add(&self.session.client.bytes_in, received as u64);
-        lent.executor.bytes_in += received as u64;
+        lent.executor.count_traffic(received, 0);
         let buffer = std::mem::take(&mut lent.buffer);
         let next = self.execute_received(&buffer[..received], lent);
         lent.buffer = buffer;
@@ -375,7 +375,7 @@ impl Connection {
             return self.check_output_limit(lent);
         }
         Client::add(&self.session.client.bytes_out, lent.reply.len() as u64);
-        lent.executor.bytes_out += lent.reply.len() as u64;
+        lent.executor.count_traffic(0, lent.reply.len());
         if !self.outbox.is_empty() {
             lent.reply.append_to(&mut self.outbox);
             lent.reply.clear();
