@@ -289,3 +289,26 @@ fn closing_in_the_middle_of_anything_is_survived() {
     }
     scene.check();
 }
+
+/// More shared values than one system call takes, and a reply of many parts: all of it arrives although the socket
+/// never was full.
+#[test]
+fn long_replies_of_many_parts_arrive_whole() {
+    let scene = Scene::new(&[]);
+    let mut client = scene.server.client();
+    let value = vec![b'v'; 20_000];
+    for key in 0..200 {
+        client.call(&[b"SET".as_slice(), format!("large:{key}").as_bytes(), &value]);
+    }
+    let requests: Vec<u8> = (0..200).flat_map(|key| encode(&["GET", &format!("large:{key}")])).collect();
+    client.send_raw(&requests).expect("send");
+    for _ in 0..200 {
+        assert_eq!(client.read().expect("a value").value.bytes(), value);
+    }
+    for chunk in 0..20 {
+        let keys: Vec<String> = (0..1000).flat_map(|n| [format!("k:{chunk}:{n}"), "1".to_owned()]).collect();
+        let words: Vec<&str> = std::iter::once("MSET").chain(keys.iter().map(String::as_str)).collect();
+        client.call(&words);
+    }
+    assert_eq!(client.ask("KEYS k:*").value.elements().len(), 20_000);
+}

@@ -8,6 +8,7 @@
 use crate::ctx::{AloneCtx, Ctx};
 use crate::error::CommandError;
 use keyspace::Databases;
+use std::sync::Arc;
 use wire::Args;
 
 /// How many arguments a command takes, its name included.
@@ -330,10 +331,13 @@ pub enum Slice {
 pub struct Progress {
     /// Where it has come to; 0 at the start.
     pub cursor: u64,
-    /// How many elements `reply` holds.
+    /// How many elements `found` holds.
     pub count: usize,
-    /// Elements found so far.
-    pub reply: wire::Reply,
+    /// Elements found so far, encoded, one part per slice: a growing buffer would be copied each time it doubles, and
+    /// the last copy of a long answer would hold the worker for tens of milliseconds.
+    pub found: Vec<Arc<Vec<u8>>>,
+    /// Nanoseconds the slices took so far.
+    pub run_ns: u64,
 }
 
 /// A command; see the module's text.

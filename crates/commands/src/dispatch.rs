@@ -363,8 +363,14 @@ fn lock_and_call<'a>(
     if !lock(ctx, request, command, lock_ids, &mut timing) {
         return Step::Busy;
     }
+    timing.earlier_ns = progress.run_ns;
     let slice = call(ctx, request, command, clock, timing, progress);
     ctx.data.locks = Locks::None;
+    match slice {
+        Slice::Again => progress.run_ns = timing.run_ns(),
+        Slice::Done if progress.run_ns > 0 => *progress = Progress::default(),
+        Slice::Done => {}
+    }
     if slice == Slice::Again { Step::Again } else { Step::Done }
 }
 

@@ -48,6 +48,8 @@ pub(crate) struct Timing {
     misses: u64,
     /// Nanoseconds spent waiting for stripes.
     pub lock_ns: u64,
+    /// Nanoseconds that earlier slices of the command took.
+    pub earlier_ns: u64,
 }
 
 impl Clock {
@@ -67,7 +69,14 @@ impl Clock {
         let weight = if recorder.switches.profiling { recorder.sample() } else { 0 };
         let timed = weight > 0 || self.time_all || !flags.has(BRIEF);
         let started = timed.then(clock::now);
-        Timing { weight, started, misses: recorder.counters.misses, lock_ns: 0 }
+        Timing { weight, started, misses: recorder.counters.misses, lock_ns: 0, earlier_ns: 0 }
+    }
+}
+
+impl Timing {
+    /// How long the command runs by now, earlier slices included, if it is timed.
+    pub(crate) fn run_ns(&self) -> u64 {
+        self.earlier_ns + self.started.map_or(0, |started| clock::now().ns_since(started))
     }
 }
 
@@ -116,7 +125,7 @@ fn count(ran: &Ran<'_>, recorder: &mut Recorder, client: &Client) {
 fn time(ran: &Ran<'_>, recorder: &mut Recorder, instance: &Instance, client: &Client, now_ms: i64) -> u64 {
     let Ran { request, command, clock, timing, .. } = ran;
     let Some(started) = timing.started else { return 0 };
-    let run_ns = clock::now().ns_since(started).saturating_sub(timing.lock_ns);
+    let run_ns = timing.earlier_ns + clock::now().ns_since(started).saturating_sub(timing.lock_ns);
     // Where every call of the command is timed, each stands for itself.
     let is_sample = command.flags.has(BRIEF) && !clock.time_all;
     let weight = if is_sample { timing.weight.max(1) } else { 1 };

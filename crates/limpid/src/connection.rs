@@ -33,6 +33,19 @@ const OUTBOX_PAUSE_BYTES: usize = 256 << 20;
 /// An idle inbox keeps at most this much.
 const INBOX_KEPT_BYTES: usize = 16 << 10;
 
+/// Bytes sent to one connection in a turn; a long reply to a fast reader is sent in several.
+const SEND_PER_TURN_BYTES: usize = 1 << 20;
+
+/// How far sending got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    All,
+    /// The socket is full; it becomes writable.
+    Blocked,
+    /// The socket may take more.
+    More,
+}
+
 /// What is to happen with a connection after its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -124,10 +137,10 @@ impl Connection {
         if self.session.client.killed.load(Relaxed) {
             return Next::Close(Why::Finished);
         }
-        if !self.outbox.is_empty()
-            && let Err(why) = self.send_outbox()
-        {
-            return Next::Close(why);
+        match self.send_outbox() {
+            Ok(Sent::More) => return Next::Again,
+            Ok(Sent::All | Sent::Blocked) => {}
+            Err(why) => return Next::Close(why),
         }
         if self.finishing {
             return if self.outbox.is_empty() { Next::Close(Why::Finished) } else { Next::Wait };
@@ -139,11 +152,15 @@ impl Connection {
         self.settle_figures(lent);
         match self.send_replies(lent) {
             Err(why) => Next::Close(why),
-            Ok(()) if self.session.closing => {
-                self.finishing = true;
-                if self.outbox.is_empty() { Next::Close(Why::Finished) } else { Next::Wait }
+            Ok(sent) => {
+                self.finishing = self.session.closing;
+                match sent {
+                    Sent::More => Next::Again,
+                    Sent::All if self.finishing => Next::Close(Why::Finished),
+                    Sent::Blocked if self.finishing => Next::Wait,
+                    Sent::All | Sent::Blocked => next,
+                }
             }
-            Ok(()) => next,
         }
     }
 
@@ -370,16 +387,18 @@ impl Connection {
     }
 
     /// Sends the replies of this turn, behind what waits already.
-    fn send_replies(&mut self, lent: &mut Lent<'_>) -> Result<(), Why> {
+    fn send_replies(&mut self, lent: &mut Lent<'_>) -> Result<Sent, Why> {
         if lent.reply.is_empty() {
-            return self.check_output_limit(lent);
+            self.check_output_limit(lent)?;
+            return Ok(if self.outbox.is_empty() { Sent::All } else { Sent::Blocked });
         }
         Client::add(&self.session.client.bytes_out, lent.reply.len() as u64);
         lent.executor.count_traffic(0, lent.reply.len());
         if !self.outbox.is_empty() {
             lent.reply.append_to(&mut self.outbox);
             lent.reply.clear();
-            return self.check_output_limit(lent);
+            self.check_output_limit(lent)?;
+            return Ok(Sent::Blocked);
         }
         let sent = match lent.time_flush {
             0 => send_some(&self.peer, lent.reply)?,
@@ -392,29 +411,38 @@ impl Connection {
         };
         if sent == lent.reply.len() {
             lent.reply.clear();
-            return Ok(());
+            return Ok(Sent::All);
         }
         lent.reply.consume(sent);
         std::mem::swap(&mut self.outbox, lent.reply);
-        Client::add(&self.session.client.output_blocked, 1);
-        self.check_output_limit(lent)
+        let sent = self.send_outbox()?;
+        if sent == Sent::Blocked {
+            Client::add(&self.session.client.output_blocked, 1);
+        }
+        self.check_output_limit(lent)?;
+        Ok(sent)
     }
 
-    /// Sends as much as the socket takes of what waits.
-    fn send_outbox(&mut self) -> Result<(), Why> {
+    /// Sends what waits until the socket takes no more (it will say when it does again), or enough for one turn.
+    fn send_outbox(&mut self) -> Result<Sent, Why> {
+        let mut sent_bytes = 0;
         while !self.outbox.is_empty() {
+            if sent_bytes >= SEND_PER_TURN_BYTES {
+                return Ok(Sent::More);
+            }
             let sent = send_some(&self.peer, &self.outbox)?;
             if sent == 0 {
-                break;
+                return Ok(Sent::Blocked);
             }
             self.outbox.consume(sent);
+            sent_bytes += sent;
         }
-        if self.outbox.is_empty() {
+        if sent_bytes > 0 {
             self.outbox = Reply::new();
             self.over_soft_limit_since = None;
             self.session.client.output_bytes.store(0, Relaxed);
         }
-        Ok(())
+        Ok(Sent::All)
     }
 
     /// Whether the client may stay with what it has not read.

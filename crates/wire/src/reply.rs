@@ -466,6 +466,18 @@ impl Reply {
         other.bytes.extend_from_slice(&self.bytes[from..]);
     }
 
+    /// Takes over encoded replies that were collected elsewhere, without copying them.
+    pub fn raw_shared(&mut self, encoded: Arc<Vec<u8>>) {
+        self.shared_bytes += encoded.len();
+        self.shared.push(Shared { offset: self.bytes.len(), value: encoded });
+    }
+
+    /// The encoded bytes of a reply that holds no shared value and was not sent from; empty afterwards.
+    pub fn take_bytes(&mut self) -> Vec<u8> {
+        debug_assert!(self.shared.is_empty() && self.head == 0);
+        std::mem::take(&mut self.bytes)
+    }
+
     /// All unconsumed bytes in one piece: for tests and for what has to be kept.
     pub fn to_vec(&self) -> Vec<u8> {
         self.pieces().collect::<Vec<_>>().concat()

@@ -14,6 +14,7 @@ use crate::error::CommandError;
 use crate::glob;
 use crate::options::integer;
 use keyspace::STRIPES;
+use std::sync::Arc;
 use wire::{Args, Reply};
 
 /// Entries that one slice of KEYS visits: about 100 microseconds.
@@ -43,19 +44,22 @@ fn keys(ctx: &mut Ctx<'_>, args: Args<'_>, progress: &mut Progress) -> Result<Sl
     let pattern = args.at(1);
     let everything = glob::matches_everything(pattern);
     let entries = entries_of(ENTRIES_PER_SLICE, pattern);
-    let Progress { cursor, count, reply } = progress;
+    let Progress { cursor, count, found, .. } = progress;
+    let mut reply = Reply::new();
     *cursor = ctx.data.scan(*cursor, entries, STRIPES, |entry| {
         if everything || glob::matches(pattern, entry.key()) {
             reply.bulk(entry.key());
             *count += 1;
         }
     });
+    if !reply.is_empty() {
+        found.push(Arc::new(reply.take_bytes()));
+    }
     if *cursor != 0 {
         return Ok(Slice::Again);
     }
     ctx.reply.array(*count);
-    reply.append_to(ctx.reply);
-    *progress = Progress::default();
+    found.drain(..).for_each(|part| ctx.reply.raw_shared(part));
     Ok(Slice::Done)
 }
 
