@@ -347,7 +347,7 @@ impl Recorder {
     pub const fn memory_bytes_max(observer: Observer) -> usize {
         match observer {
             Observer::Latency => {
-                COMMANDS_MAX * (latency::BLOCK_BYTES_MAX + size_of::<latency::CallCounts>() + 8)
+                COMMANDS_MAX * latency::BLOCK_BYTES_MAX + Latency::counters_bytes_max()
             }
             Observer::HotKeys => HotKeys::memory_bytes_max(),
             Observer::Prefixes => Prefixes::memory_bytes_max(),

@@ -238,6 +238,21 @@ fn a_reset_begins_new_windows_and_keeps_what_is_stored_and_what_info_counts() {
     {
         assert!(info.contains(expected), "{expected} in {info}");
     }
+    let usec_of_mset = |bench: &mut Bench| -> u64 {
+        let info = String::from_utf8(bench.run(b"INFO commandstats")).expect("text");
+        let (_, line) = info.split_once("cmdstat_mset:calls=1,usec=").expect("MSET was called");
+        line.split(',').next().expect("a figure").parse().expect("a number")
+    };
+    // Long enough for a figure in whole microseconds that a forgotten timing would turn into 0.
+    let pairs: String = (0..5_000).map(|at| format!(" many:{at} x")).collect();
+    bench.run(format!("CONFIG RESETSTAT\r\nMSET{pairs}").as_bytes());
+    let before = usec_of_mset(&mut bench);
+    bench.run(b"PROF RESET");
+    assert!(before > 0);
+    assert_eq!(usec_of_mset(&mut bench), before, "PROF RESET leaves what INFO counts alone");
+    bench.run(b"PROF RESET latency");
+    assert_eq!(usec_of_mset(&mut bench), before);
+    bench.run(b"GET user:2\r\nPROF RESET\r\nGET user:2");
     bench.run(b"PROF RESET hotkeys");
     assert_eq!(whole(&json(&mut bench, "PROF HOTKEYS JSON")["operations"]), 0);
     assert_eq!(whole(&json(&mut bench, "PROF LATENCY GET JSON")["commands"]["get"]["calls"]), 1);

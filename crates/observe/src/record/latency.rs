@@ -18,6 +18,7 @@
 //! 2. `calls`, `rejected` and `failed` are exact. Timings are weighted: a sample stands for `weight` calls.
 //! 3. A 32-bit counter that overflows leaves a carry behind; nothing is lost.
 //! 4. A command's `usec` is exact only if each of its calls was timed with weight 1; else it says estimate.
+//! 5. Forgetting the timings leaves `usec` as it was: the sums of the runs that are forgotten are kept.
 //!
 //! Thread safety: owned by one recorder.
 
@@ -150,9 +151,18 @@ pub struct CallCounts {
     pub estimated: bool,
 }
 
+/// The body times of one command whose histogram was forgotten. Apart from [`CallCounts`], which every command touches.
+#[derive(Clone, Copy, Default, Debug)]
+struct ForgottenRuns {
+    runs: u64,
+    ns: u64,
+}
+
 /// The recorder of observer 1.
 pub struct Latency {
     counts: Vec<CallCounts>,
+    /// By command index, empty until timings are forgotten for the first time.
+    forgotten: Vec<ForgottenRuns>,
     blocks: Vec<Option<Box<Block>>>,
     timings: u64,
 }
@@ -169,6 +179,7 @@ impl Latency {
         let commands = commands.clamp(1, COMMANDS_MAX);
         Self {
             counts: vec![CallCounts::default(); commands],
+            forgotten: Vec::new(),
             blocks: std::iter::repeat_with(|| None).take(commands).collect(),
             timings: 0,
         }
@@ -249,19 +260,36 @@ impl Latency {
     pub fn memory_bytes(&self) -> usize {
         let carries = |block: &Block| block.carries.capacity() * size_of::<u16>();
         self.counts.capacity() * size_of::<CallCounts>()
+            + self.forgotten.capacity() * size_of::<ForgottenRuns>()
             + self.blocks.capacity() * size_of::<Option<Box<Block>>>()
             + self.blocks.iter().flatten().map(|block| size_of::<Block>() + carries(block)).sum::<usize>()
+    }
+
+    /// What the counters of all commands may take at most, besides the blocks, bytes.
+    pub const fn counters_bytes_max() -> usize {
+        COMMANDS_MAX
+            * (size_of::<CallCounts>() + size_of::<ForgottenRuns>() + size_of::<Option<Box<Block>>>())
     }
 
     /// Forgets everything.
     pub fn reset(&mut self) {
         self.counts.fill(CallCounts::default());
+        self.forgotten = Vec::new();
         self.blocks.fill_with(|| None);
         self.timings = 0;
     }
 
-    /// Forgets the timings and keeps the exact counters (LATENCY RESET leaves `calls` alone).
+    /// Forgets the timings and keeps the exact counters and the time spent in all: PROF RESET leaves `calls` and
+    /// `usec` of INFO commandstats alone.
     pub fn reset_timings(&mut self) {
+        self.forgotten.resize(self.blocks.len(), ForgottenRuns::default());
+        for (forgotten, block) in self.forgotten.iter_mut().zip(&self.blocks) {
+            let Some(block) = block else { continue };
+            let mut run = Histogram::new(Stage::Run.layout());
+            block.merge_into(Stage::Run, &mut run);
+            forgotten.runs += run.count();
+            forgotten.ns = forgotten.ns.wrapping_add(run.sum());
+        }
         self.blocks.fill_with(|| None);
         self.timings = 0;
     }
@@ -294,13 +322,14 @@ pub struct CommandStats {
     pub command: u16,
     /// Exact counters.
     pub counts: CallCounts,
+    forgotten: ForgottenRuns,
     stages: [Histogram; 5],
 }
 
 impl CommandStats {
     fn new(command: u16) -> Self {
         let stages = STAGES.map(|stage| Histogram::new(stage.layout()));
-        Self { command, counts: CallCounts::default(), stages }
+        Self { command, counts: CallCounts::default(), forgotten: ForgottenRuns::default(), stages }
     }
 
     /// The merged histogram of a stage, nanoseconds.
@@ -310,21 +339,26 @@ impl CommandStats {
 
     /// Whether [`CommandStats::usec`] is exact: every call was timed.
     pub fn is_exact(&self) -> bool {
-        !self.counts.estimated && self.stage(Stage::Run).count() == self.counts.calls
+        !self.counts.estimated && self.runs_timed() == self.counts.calls
     }
 
-    /// Time spent in the body over all calls, microseconds: the mean of the timed calls times the calls.
+    /// Time spent in the body over all calls, microseconds: the mean of the timed calls times the calls. Timings that
+    /// were forgotten since are in it.
     pub fn usec(&self) -> u64 {
-        let run = self.stage(Stage::Run);
-        if run.count() == self.counts.calls {
-            return run.sum() / 1_000;
+        let (runs, ns) = (self.runs_timed(), self.forgotten.ns.wrapping_add(self.stage(Stage::Run).sum()));
+        if runs == self.counts.calls {
+            return ns / 1_000;
         }
-        (run.mean() * self.counts.calls as f64 / 1_000.0) as u64
+        (ns as f64 / runs.max(1) as f64 * self.counts.calls as f64 / 1_000.0) as u64
     }
 
-    /// Mean body time of a call, microseconds.
+    /// Mean body time of the calls whose timings are kept, microseconds.
     pub fn usec_per_call(&self) -> f64 {
         self.stage(Stage::Run).mean() / 1_000.0
+    }
+
+    fn runs_timed(&self) -> u64 {
+        self.forgotten.runs + self.stage(Stage::Run).count()
     }
 }
 
@@ -349,6 +383,9 @@ impl LatencySnapshot {
             stats.counts.hold_ns += counts.hold_ns;
             stats.counts.delay_given_ns = stats.counts.delay_given_ns.saturating_add(counts.delay_given_ns);
             stats.counts.estimated |= counts.estimated;
+            let forgotten = worker.forgotten.get(index).copied().unwrap_or_default();
+            stats.forgotten.runs += forgotten.runs;
+            stats.forgotten.ns = stats.forgotten.ns.wrapping_add(forgotten.ns);
             if let Some(block) = block {
                 for stage in STAGES {
                     block.merge_into(stage, &mut stats.stages[stage as usize]);
@@ -357,9 +394,11 @@ impl LatencySnapshot {
         }
     }
 
-    /// Takes away calls counted before, given by ascending index; what was not used since is gone.
+    /// Takes away calls counted before, given by ascending index, and the times of runs that were forgotten: both are
+    /// from before the window. What was not used since is gone.
     pub(super) fn subtract(&mut self, before: &[(u16, CallCounts)]) {
         for stats in &mut self.commands {
+            stats.forgotten = ForgottenRuns::default();
             let Ok(at) = before.binary_search_by_key(&stats.command, |(command, _)| *command) else {
                 continue;
             };
@@ -429,6 +468,32 @@ mod tests {
     }
 
     #[test]
+    fn forgetting_the_timings_leaves_the_time_spent_but_for_the_profile() {
+        let mut latency = Latency::new(8);
+        let call = |latency: &mut Latency, ns| {
+            latency.called(3);
+            latency.record(3, Stage::Run, ns, 1);
+        };
+        let snapshot = |latency: &Latency| {
+            let mut snapshot = LatencySnapshot::default();
+            snapshot.add(latency);
+            snapshot
+        };
+        (0..10).for_each(|_| call(&mut latency, 5_000));
+        let before = snapshot(&latency);
+        latency.reset_timings();
+        call(&mut latency, 7_000);
+        let mut after = snapshot(&latency);
+        let stats = after.command(3).expect("used");
+        assert_eq!((stats.counts.calls, stats.usec(), stats.is_exact()), (11, 57, true));
+        after.subtract(&[(3, before.command(3).expect("used").counts)]);
+        let stats = after.command(3).expect("used since");
+        assert_eq!((stats.counts.calls, stats.usec(), stats.is_exact()), (1, 7, true));
+        latency.reset();
+        assert!(snapshot(&latency).commands().is_empty());
+    }
+
+    #[test]
     fn workers_merge_to_the_same_histogram_as_one() {
         let (mut a, mut b, mut both) = (Latency::new(4), Latency::new(4), Latency::new(4));
         for ns in 0..5_000u64 {
@@ -463,7 +528,11 @@ mod tests {
             latency.called(command);
             latency.record(command, Stage::Flush, u64::from(command), 16);
         }
-        let bound = COMMANDS_MAX * (BLOCK_BYTES_MAX + size_of::<CallCounts>() + 8);
+        latency.reset_timings();
+        for command in 0..=u16::MAX {
+            latency.record(command, Stage::Flush, u64::from(command), 16);
+        }
+        let bound = COMMANDS_MAX * BLOCK_BYTES_MAX + Latency::counters_bytes_max();
         assert!(latency.memory_bytes() <= bound, "{} of {bound}", latency.memory_bytes());
         latency.reset();
         assert!(latency.memory_bytes() < COMMANDS_MAX * 128);
