@@ -10,6 +10,7 @@ pub mod expiry;
 pub mod free;
 pub mod hash;
 pub mod journal;
+pub mod latch;
 pub mod locks;
 pub mod memory;
 pub mod stripe;

@@ -14,8 +14,8 @@ use crate::database::Wheels;
 use crate::entry::{EntryRef, Kind, NewValue, Parts, RawEntry};
 use crate::expiry::{NEVER, TICK_MS, tick_of};
 use crate::journal::{Footprint, Journal, Removal, footprint};
+use crate::latch::{Held, Latch};
 use crate::table::{Place, Table};
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
@@ -45,7 +45,7 @@ pub type WatchFlag = Arc<AtomicBool>;
 /// See the module's text.
 #[repr(align(128))]
 pub struct Stripe {
-    contents: Mutex<Contents>,
+    contents: Latch<Contents>,
     len: AtomicU32,
     expiring: AtomicU32,
 }
@@ -60,11 +60,12 @@ pub struct Contents {
     watches: Option<Box<HashMap<u64, Vec<WatchFlag>>>>,
 }
 
+#[cfg(not(shuttle))]
 const _: () = assert!(size_of::<Stripe>() == 128);
 
 /// A locked stripe; unlocking arms the wheel and publishes the counts.
 pub struct Locked<'a> {
-    contents: MutexGuard<'a, Contents>,
+    contents: Held<'a, Contents>,
     stripe: &'a Stripe,
     wheels: &'a Wheels,
     index: usize,
@@ -73,7 +74,7 @@ pub struct Locked<'a> {
 impl Stripe {
     pub(crate) fn new() -> Stripe {
         let contents = Contents { table: Table::new(), armed: NEVER, watches: None };
-        Stripe { contents: Mutex::new(contents), len: AtomicU32::new(0), expiring: AtomicU32::new(0) }
+        Stripe { contents: Latch::new(contents), len: AtomicU32::new(0), expiring: AtomicU32::new(0) }
     }
 
     /// Keys in the stripe as of its last unlock, those past their deadline included.

@@ -3,6 +3,7 @@
 //! Built only with `RUSTFLAGS="--cfg shuttle"`, which replaces the gate's atomics, locks and threads.
 #![cfg(shuttle)]
 
+use keyspace::latch::Latch;
 use keyspace::locks::Gate;
 use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use shuttle::thread;
@@ -65,4 +66,31 @@ fn who_waits_at_the_gate_is_woken() {
         assert!(seen.is_sorted() && seen.iter().all(|&value| value <= 2));
     };
     shuttle::check_random(body, SCHEDULES);
+}
+
+/// A latch lets one thread in at a time and loses none of their work.
+#[test]
+fn a_latch_is_held_by_one() {
+    shuttle::check_random(
+        || {
+            let latch = Arc::new(Latch::new((0usize, 0usize)));
+            let threads: Vec<_> = (0..3)
+                .map(|_| {
+                    let latch = Arc::clone(&latch);
+                    thread::spawn(move || {
+                        for _ in 0..2 {
+                            let mut held = latch.lock();
+                            held.0 += 1;
+                            thread::yield_now();
+                            held.1 += 1;
+                            assert_eq!(held.0, held.1, "two at a time");
+                        }
+                    })
+                })
+                .collect();
+            threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+            assert_eq!(latch.lock().0, 6);
+        },
+        SCHEDULES,
+    );
 }
