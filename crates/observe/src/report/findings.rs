@@ -129,6 +129,22 @@ impl Finding {
     }
 }
 
+/// A share that is a lower bound, in words.
+fn at_least(share: f64) -> String {
+    // Rounded down: "at least" must stay true.
+    let percent = (share * 1_000.0).floor() / 10.0;
+    if percent >= 99.0 { "nearly all".to_owned() } else { format!("at least {percent:.1} %") }
+}
+
+/// A share that is small, in words.
+fn only(share: f64) -> String {
+    match share * 100.0 {
+        percent if percent <= 0.0 => "none".to_owned(),
+        percent if percent < 1.0 => "less than 1 %".to_owned(),
+        percent => format!("only {percent:.0} %"),
+    }
+}
+
 /// All findings: problems before advice, each by weight.
 pub fn findings(input: &Input<'_>) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
@@ -162,7 +178,8 @@ fn hot_key_of(input: &Input<'_>, summary: &Summary, window_s: f64) -> Option<Fin
         return None;
     }
     let key: &HotKey = summary.top(1).into_iter().next()?;
-    let sure = (key.count - key.error).saturating_sub(summary.sampling_error(key.count));
+    let sampling_error = summary.sampling_error(key.certain());
+    let sure = key.certain().saturating_sub(sampling_error);
     let share = sure as f64 / summary.total().max(1) as f64;
     let uniform = 1.0 / summary.keys().len().max(1) as f64;
     if share < HOT_KEY_SHARE.max((HOT_KEY_TIMES_UNIFORM * uniform).min(HOT_KEY_SHARE_SURE)) {
@@ -181,12 +198,12 @@ fn hot_key_of(input: &Input<'_>, summary: &Summary, window_s: f64) -> Option<Fin
         rule: "hot-key",
         level: Level::Problem,
         weight: share,
-        says: format!("one key takes at least {:.1} % of all operations on keys", share * 100.0),
+        says: format!("one key takes {} of all operations on keys", at_least(share)),
         culprit: name,
         evidence: vec![
-            ("operations".into(), Node::integer(key.count)),
-            ("overcount_max".into(), Node::integer(key.error)),
-            ("sampling_error".into(), Node::integer(summary.sampling_error(key.count))),
+            ("operations".into(), Node::integer(key.certain())),
+            ("undercount_max".into(), Node::integer(key.error)),
+            ("sampling_error".into(), Node::integer(sampling_error)),
             ("all_operations".into(), Node::integer(summary.total())),
             ("reads".into(), Node::integer(key.reads)),
             ("writes".into(), Node::integer(key.writes)),
@@ -220,9 +237,9 @@ fn cold_prefix(input: &Input<'_>) -> Option<Finding> {
         level: if counts.evicted > 0 { Level::Problem } else { Level::Advice },
         weight: held as f64 / total_bytes as f64 * (1.0 - ratio),
         says: format!(
-            "{name} holds {:.0} % of the memory and answers only {:.0} % of its reads",
+            "{name} holds {:.0} % of the memory and answers {} of its reads",
             percent(held, total_bytes),
-            ratio * 100.0
+            only(ratio)
         ),
         evidence: vec![
             ("memory_bytes".into(), Node::integer(held)),
@@ -255,7 +272,7 @@ fn low_hit_ratio(input: &Input<'_>) -> Option<Finding> {
         level: Level::Problem,
         weight: (1.0 - ratio) * 0.5,
         culprit: format!("maxmemory {}", bytes(input.facts.memory_bytes_max as f64)),
-        says: format!("the cache evicts and only {:.1} % of the reads find their key", ratio * 100.0),
+        says: format!("the cache evicts, and of the reads {} find their key", only(ratio)),
         evidence: vec![
             ("hits".into(), Node::integer(counters.hits)),
             ("misses".into(), Node::integer(counters.misses)),
@@ -324,7 +341,7 @@ fn holding_commands(input: &Input<'_>) -> Vec<Finding> {
                 duration(run.max() as f64)
             ),
             evidence: vec![
-                ("runs_over_1_ms".into(), Node::integer(stats.counts.holds)),
+                ("runs_of_1_ms_or_more".into(), Node::integer(stats.counts.holds)),
                 ("held_usec".into(), Node::integer(stats.counts.hold_ns / 1_000)),
                 ("share_of_workers_percent".into(), Node::number(share * 100.0)),
                 ("run_p99_usec".into(), Node::integer(run.percentile(0.99) / 1_000)),
@@ -524,4 +541,16 @@ fn idle_clients(input: &Input<'_>) -> Option<Finding> {
         saves_bytes: Some(idle.len() as u64 * IDLE_CLIENT_BYTES),
         saves_usec_per_s: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_read_well_at_both_ends() {
+        let lower = [1.0, 0.9949, 0.9899, 0.1239].map(at_least);
+        assert_eq!(lower, ["nearly all", "nearly all", "at least 98.9 %", "at least 12.3 %"]);
+        assert_eq!([0.0, 0.004, 0.42].map(only), ["none", "less than 1 %", "only 42 %"]);
+    }
 }

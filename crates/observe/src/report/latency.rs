@@ -76,7 +76,7 @@ fn detail(stats: &CommandStats) -> Node {
         ("failed".into(), Node::integer(stats.counts.failed)),
         ("run_total_usec".into(), Node::integer(stats.usec())),
         ("timing".into(), Node::text(if stats.is_exact() { "exact" } else { "estimate" })),
-        ("runs_over_1_ms".into(), Node::integer(stats.counts.holds)),
+        ("runs_of_1_ms_or_more".into(), Node::integer(stats.counts.holds)),
         ("delay_given_to_others_usec".into(), usec(stats.counts.delay_given_ns)),
         ("stages".into(), Node::List(stages.map(|stage| stage_row(stage, stats.stage(stage))).collect())),
         ("run_histogram".into(), Node::List(bounds.collect())),

@@ -193,10 +193,27 @@ fn push_line(text: &mut String, indent: usize, line: &str) {
     text.push('\n');
 }
 
-/// The name without the unit that its figure is printed with, in words.
+/// A named figure in one line for a person: the name in words, then the figure in the unit that the name ends with.
+pub fn named(name: &str, number: f64) -> String {
+    let text = humanised(name, number).unwrap_or_else(|| plain(number));
+    format!("{} {text}", label(name)).trim_start().to_owned()
+}
+
+/// The name without the unit that its figure is printed with, in words; between digits `_` is the decimal point.
 fn label(name: &str) -> String {
     let name = UNITS.iter().find_map(|(suffix, _)| name.strip_suffix(suffix)).unwrap_or(name);
-    name.replace('_', " ")
+    let mut label = String::with_capacity(name.len());
+    let mut rest = name.chars().peekable();
+    while let Some(letter) = rest.next() {
+        let is_point = label.ends_with(|before: char| before.is_ascii_digit())
+            && rest.peek().is_some_and(char::is_ascii_digit);
+        label.push(match letter {
+            '_' if is_point => '.',
+            '_' => ' ',
+            other => other,
+        });
+    }
+    label
 }
 
 type Humanise = fn(f64) -> String;
@@ -266,10 +283,12 @@ fn date(unix_s: f64) -> String {
     )
 }
 
-/// About three significant digits.
+/// About three significant digits, those before the point all.
 fn significant(number: f64) -> String {
     let size = number.abs();
-    if size >= 100.0 || size == 0.0 {
+    if (1_000.0..9e15).contains(&size) {
+        grouped(number.round() as i64)
+    } else if size >= 100.0 || size == 0.0 {
         format!("{number:.0}")
     } else if size >= 10.0 {
         format!("{number:.1}")
@@ -319,6 +338,15 @@ mod tests {
         ]);
         let expected = "p99    1.50 ms\nhit    12.5 %\ncalls  1,234,567\ntop\n  key      total\n  a        512 B\n  long  3.00 MiB\nby bytes\n  (none)\n";
         assert_eq!(tree.to_text(), expected);
+    }
+
+    #[test]
+    fn labels_keep_decimal_points_and_large_numbers_are_grouped() {
+        assert_eq!(named("p99_9_usec", 1_500.0), "p99.9 1.50 ms");
+        assert_eq!(named("commands_per_second", 71_891.4), "commands per second 71,891");
+        assert_eq!(named("saves_about_usec_per_s", 1_029.0), "saves about 1.03 ms per second");
+        assert_eq!(named("window_s", 8.1), "window 8.10 s");
+        assert_eq!(named("runs_of_1_ms_or_more", 2.0), "runs of 1 ms or more 2");
     }
 
     #[test]
