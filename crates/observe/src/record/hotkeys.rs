@@ -64,6 +64,7 @@ struct Detail {
     writes: u32,
     misses: u32,
     db: u8,
+    samples: u16,
 }
 
 impl Detail {
@@ -79,6 +80,7 @@ impl Detail {
             misses: u64::from(self.misses),
             cpu_ns: u64::from(self.cpu_ns),
             bytes: u64::from(self.bytes),
+            samples: u64::from(self.samples),
         }
     }
 }
@@ -272,6 +274,7 @@ fn note(slot: (&mut Slot<Detail>, u32), access: &KeyAccess<'_>, threshold: u32) 
     let detail = &mut slot.detail;
     let weight = access.weight;
     detail.db = access.db;
+    detail.samples = detail.samples.saturating_add(1);
     detail.cpu_ns = detail.cpu_ns.saturating_add(access.cpu_ns.saturating_mul(weight));
     detail.bytes = detail.bytes.saturating_add(access.bytes.saturating_mul(weight));
     let counter = match access.access {

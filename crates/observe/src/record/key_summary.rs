@@ -66,6 +66,8 @@ pub struct HotKey {
     pub cpu_ns: u64,
     /// Bytes of request and reply.
     pub bytes: u64,
+    /// Commands that were looked at, not weighted; at most 65535 of each window.
+    pub samples: u64,
 }
 
 impl HotKey {
@@ -83,6 +85,7 @@ impl HotKey {
         self.misses += other.misses;
         self.cpu_ns += other.cpu_ns;
         self.bytes += other.bytes;
+        self.samples += other.samples;
         if self.name.is_none() {
             self.name = other.name.take();
         }
