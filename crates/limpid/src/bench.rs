@@ -38,6 +38,10 @@ pub use options::{BenchArgs, Seconds};
 /// Filling uses a deep pipeline: it is not measured.
 const PREFILL_PIPELINE: u64 = 64;
 
+/// A server answers at most this many requests within the 10 ms that a process's CPU time is known to; the fastest need
+/// 0.3 microseconds each.
+const OPERATIONS_WITHOUT_CPU_MAX: u64 = 50_000;
+
 /// Runs `limpid bench` or `limpid bench compare`; prints to standard output, progress and errors to standard error.
 pub fn run(args: &BenchArgs) -> ExitCode {
     let result = match &args.subcommand {
@@ -169,7 +173,27 @@ fn measure(load: &Load, args: &LoadArgs, label: &str) -> Result<Measurement, Ben
     let extent = Extent::Timed { warmup: args.warmup.0, window: args.seconds.0 };
     let measured = load::run(load, extent, &mut |tick| line.tick(tick));
     line.finish();
-    measured
+    let measured = measured?;
+    match wrong_process(load, &measured) {
+        Some(text) => Err(BenchError::Usage(text)),
+        None => Ok(measured),
+    }
+}
+
+/// What is wrong when the processes that are said to be the server did nothing while it answered: a comparison of zeros
+/// would look like a result.
+fn wrong_process(load: &Load, measured: &Measurement) -> Option<String> {
+    let server = measured.server?;
+    if server.cpu_us > 0 || measured.operations < OPERATIONS_WITHOUT_CPU_MAX {
+        return None;
+    }
+    let pids: Vec<String> = load.server_pids.iter().map(u32::to_string).collect();
+    Some(format!(
+        "process {} used no CPU time while {} answered {} requests: it is not that server's; see `ss -ltnp`",
+        pids.join(", "),
+        load.endpoint,
+        grouped(measured.operations),
+    ))
 }
 
 fn load_json(load: &Load, args: &LoadArgs, what: &str) -> serde_json::Value {

@@ -9,9 +9,12 @@ use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
+use signal_hook::consts::SIGINT;
+
 use indicatif::{ProgressBar, ProgressStyle};
 
 mod client;
@@ -36,6 +39,9 @@ use traffic::Traffic;
 const MEMORY_BYTES_DEFAULT: u64 = 20 << 20;
 /// More player threads would take the cores from the server they play at.
 const PLAYER_THREADS_MAX: usize = 2;
+
+/// What a shell expects of a program that Ctrl-C ended: 128 and the signal's number.
+const EXIT_INTERRUPTED: u8 = 130;
 
 const HELP: &str = "\
 EXAMPLES:
@@ -87,7 +93,9 @@ pub struct DemoArgs {
 pub struct RunningServer {
     /// Where it listens.
     pub address: SocketAddr,
-    /// Waits until it has ended, by a signal or SHUTDOWN.
+    /// Where its page is, when it has one.
+    pub admin: Option<SocketAddr>,
+    /// Ends with signals from now on, and waits until it has ended, by one or by SHUTDOWN.
     pub wait: Box<dyn FnOnce() -> ExitCode>,
 }
 
@@ -109,6 +117,10 @@ pub fn run(args: &DemoArgs, start_server: StartServer) -> ExitCode {
 }
 
 fn run_demo(args: &DemoArgs, start_server: StartServer) -> Result<ExitCode, String> {
+    if args.seconds.0.is_zero() {
+        return Err("--seconds must be above 0: the profile is of what is played".to_owned());
+    }
+    let interrupted = interruption().map_err(|error| format!("signals cannot be caught: {error}"))?;
     let traffic = match &args.trace {
         Some(path) => Traffic::Csv(path.clone()),
         None => {
@@ -133,11 +145,28 @@ fn run_demo(args: &DemoArgs, start_server: StartServer) -> Result<ExitCode, Stri
         // What the demo itself has asked so far is not part of the traffic.
         client.ask(&["PROF", "RESET"]).map_err(broken)?;
     }
-    let played = play(&traffic, args, address)?;
+    let played = play(&traffic, args, address, &interrupted)?;
+    if interrupted.load(Ordering::Relaxed) {
+        say("Interrupted; this is what was seen until then.");
+    }
     say(format_args!("{}\n", summary(&played, &traffic, args)));
     let profile = report::Profile::ask(&mut client).map_err(broken)?;
-    say(report::text(&profile, &played, address.port()));
+    let admin = server.as_ref().and_then(|server| server.admin);
+    say(report::text(&profile, &played, address.port(), admin));
+    if interrupted.load(Ordering::Relaxed) {
+        return Ok(ExitCode::from(EXIT_INTERRUPTED));
+    }
     Ok(finish(args, server, address))
+}
+
+/// A flag that the first Ctrl-C sets; the second one ends the process at once.
+fn interruption() -> std::io::Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    // In this order: the first signal must find the flag unset.
+    let code = i32::from(EXIT_INTERRUPTED);
+    signal_hook::flag::register_conditional_shutdown(SIGINT, code, Arc::clone(&interrupted))?;
+    signal_hook::flag::register(SIGINT, Arc::clone(&interrupted))?;
+    Ok(interrupted)
 }
 
 fn resolve(target: &str) -> Result<SocketAddr, String> {
@@ -192,13 +221,19 @@ fn limit_memory(client: &mut Client, args: &DemoArgs) -> Result<String, String> 
     }
 }
 
-fn play(traffic: &Traffic, args: &DemoArgs, address: SocketAddr) -> Result<Played, String> {
+fn play(
+    traffic: &Traffic,
+    args: &DemoArgs,
+    address: SocketAddr,
+    interrupted: &AtomicBool,
+) -> Result<Played, String> {
     let bar = progress_bar(traffic.steps());
     let clients = args.clients as usize;
     let options =
         PlayOptions { address, clients, threads: clients.min(PLAYER_THREADS_MAX), time: args.seconds.0 };
     let started = std::time::Instant::now();
     let played = player::play(traffic, options, &mut |progress: &PlayProgress| {
+        progress.is_over.store(interrupted.load(Ordering::Relaxed), Ordering::Relaxed);
         let (steps, gets) = (progress.steps.load(Ordering::Relaxed), progress.gets.load(Ordering::Relaxed));
         let hits = progress.hits.load(Ordering::Relaxed);
         let seconds = started.elapsed().as_secs_f64();

@@ -44,13 +44,15 @@ impl Running {
     }
 }
 
-/// Opens the sockets and starts the workers.
+/// Opens the sockets and starts the workers. `signals` will stop it.
 ///
 /// # Errors
 /// A socket cannot be opened, or a thread cannot be started.
-pub fn start(settings: Arc<Settings>, config_file: Option<String>) -> io::Result<Running> {
-    // Before anybody can connect: a client that sees the server answer may stop it.
-    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+pub fn start(
+    settings: Arc<Settings>,
+    config_file: Option<String>,
+    signals: Option<Signals>,
+) -> io::Result<Running> {
     raise_descriptor_limit(&settings);
     let (listeners, port) = listen::open(&settings)?;
     let workers = settings.io_threads().unwrap_or_else(cores);
@@ -63,7 +65,9 @@ pub fn start(settings: Arc<Settings>, config_file: Option<String>) -> io::Result
     let _ = instance.allocator.set(allocator::JEMALLOC);
     instance.counters.memory_startup_bytes.store(instance.used_memory_bytes().0, Relaxed);
     act_on_changes(&instance);
-    stop_on(signals, &instance)?;
+    if let Some(signals) = signals {
+        stop_on(signals, &instance)?;
+    }
     let admin = admin::start(&instance, port)?;
     let mut polls = Vec::new();
     let mut mailboxes = Vec::new();
@@ -94,13 +98,19 @@ pub fn start(settings: Arc<Settings>, config_file: Option<String>) -> io::Result
 pub fn start_beside(arguments: Vec<OsString>) -> Result<demo::RunningServer, String> {
     let configuration = config::from_command_line(&arguments).map_err(|error| error.to_string())?;
     logging::start(&configuration.settings).map_err(|error| format!("cannot open the log: {error}"))?;
-    let running = start(configuration.settings, None).map_err(|error| error.to_string())?;
+    // Until it is waited for, a signal means the other subcommand.
+    let running = start(configuration.settings, None, None).map_err(|error| error.to_string())?;
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], running.port));
+    let admin = running.admin.as_ref().map(|admin| admin.address);
     let wait = move || {
+        if let Err(error) = stop_signals().and_then(|signals| stop_on(signals, &running.instance)) {
+            eprintln!("limpid: signals cannot be caught: {error}");
+            return ExitCode::FAILURE;
+        }
         running.wait();
         ExitCode::SUCCESS
     };
-    Ok(demo::RunningServer { address, wait: Box::new(wait) })
+    Ok(demo::RunningServer { address, admin, wait: Box::new(wait) })
 }
 
 fn waker(mailboxes: &Arc<Vec<Mailbox>>, worker: usize) -> Box<dyn Fn() + Send + Sync> {
@@ -179,11 +189,16 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     configuration.notices.iter().for_each(log);
     let supervision = supervise::Supervision::start(&settings);
     let file = configuration.file.map(|file| file.display().to_string());
-    let running = match start(Arc::clone(&settings), file) {
+    // The signals first: a client that sees the server answer may stop it.
+    let started = stop_signals().and_then(|signals| start(Arc::clone(&settings), file, Some(signals)));
+    let running = match started {
         Ok(running) => running,
         Err(error) => {
             tracing::error!("{error}");
-            eprintln!("limpid: {error}");
+            // Who looks at the terminal has to know; a log that goes there has said it.
+            if !settings.text("logfile").is_empty() || settings.text("loglevel") == "nothing" {
+                eprintln!("limpid: {error}");
+            }
             return ExitCode::FAILURE;
         }
     };
@@ -207,6 +222,10 @@ fn log(notice: &Notice) {
         Severity::Warning => tracing::warn!("{}", notice.text),
         _ => tracing::info!("{}", notice.text),
     }
+}
+
+fn stop_signals() -> io::Result<Signals> {
+    Signals::new([SIGTERM, SIGINT, SIGHUP])
 }
 
 /// Stops the instance when a signal says so; a second one ends the process at once.

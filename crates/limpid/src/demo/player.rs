@@ -10,14 +10,14 @@
 //! 4. `Played::exact` counts every command that was sent for a key and answered, none else.
 //!
 //! Thread safety: each thread owns some connections and walks the whole traffic, leaving out the keys of the others;
-//! only the progress counters are shared.
+//! only the progress is shared.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use foldhash::fast::FixedState;
@@ -46,12 +46,14 @@ pub struct PlayOptions {
     pub time: Duration,
 }
 
-/// Counters that a progress bar may read while the player runs.
+/// Counters that a progress bar may read while the player runs, and the way to end it early.
 #[derive(Debug, Default)]
 pub struct PlayProgress {
     pub steps: AtomicU64,
     pub gets: AtomicU64,
     pub hits: AtomicU64,
+    /// Set, it ends the play as the time does: what was sent is answered and counted.
+    pub is_over: AtomicBool,
 }
 
 /// What was played.
@@ -299,7 +301,7 @@ impl PlayerThread<'_> {
         let mut has_more = true;
         loop {
             let before = (played.steps, played.gets, played.hits);
-            if Instant::now() < deadline {
+            if Instant::now() < deadline && !self.progress.is_over.load(Ordering::Relaxed) {
                 has_more = has_more && self.fill_queues()?;
                 self.lanes.iter_mut().for_each(|lane| lane.take_batch(&mut played, &mut values));
             }
@@ -462,6 +464,24 @@ mod tests {
             .collect();
         sent.sort();
         assert_eq!(sent, ["GET a", "GET b", "GET c", "INCR a", "SET a", "SET c EX 60", "SET d EX 9 NX"]);
+    }
+
+    #[test]
+    fn a_play_that_is_ended_early_keeps_what_was_played() {
+        let object =
+            |number: u32| Object { key: format!("obj:1:{number}:0"), size_bytes: 40, ttl_seconds: 60 };
+        // More than is played while the first tick is awaited.
+        let accesses: Vec<u32> = (0..50_000_000).map(|at| at % 50).collect();
+        let recording = Recording { accesses, objects: (0..50).map(object).collect() };
+        let server = cache_server(Log::default());
+        let played = play(&Traffic::Recording(recording), options(server), &mut |progress| {
+            if progress.steps.load(Ordering::Relaxed) > 0 {
+                progress.is_over.store(true, Ordering::Relaxed);
+            }
+        });
+        let played = played.unwrap();
+        assert!(!played.is_all && played.steps > 0);
+        assert_eq!(played.exact.total(), played.steps + played.fills);
     }
 
     #[test]

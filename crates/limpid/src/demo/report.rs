@@ -6,6 +6,7 @@
 //! Thread safety: runs in the main thread.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::Value;
@@ -13,6 +14,7 @@ use serde_json::Value;
 use super::client::{Client, Reply};
 use super::player::Played;
 use crate::bench::{bytes_text, grouped, latency_text};
+use observe::report::value::named;
 
 /// Rows of each table: what a person reads before scrolling.
 const ROWS_MAX: usize = 10;
@@ -71,7 +73,9 @@ pub fn info_number(info: &str, field: &str) -> u64 {
 }
 
 /// The whole text. `port` is where more can be asked.
-pub fn text(profile: &Profile, played: &Played, port: u16) -> String {
+///
+/// `admin` is where the page is, when there is one.
+pub fn text(profile: &Profile, played: &Played, port: u16, admin: Option<SocketAddr>) -> String {
     let mut out = String::new();
     section(&mut out, "VERDICT", &profile.report, verdict);
     section(&mut out, "HOTTEST KEYS", &profile.hotkeys, |hotkeys| hot_keys(hotkeys, played));
@@ -79,7 +83,7 @@ pub fn text(profile: &Profile, played: &Played, port: u16) -> String {
     section(&mut out, "LATENCY BY STAGE", &profile.latency, latency);
     section(&mut out, "SIZES", &profile.sizes, sizes);
     let _ = writeln!(out, "HIT RATIO\n{}", hit_ratio(profile, played));
-    let _ = write!(out, "SEE MORE\n{}", see_more(port));
+    let _ = write!(out, "SEE MORE\n{}", see_more(port, admin));
     out
 }
 
@@ -122,15 +126,12 @@ fn verdict(report: &Value) -> String {
 
 /// A named figure as a person reads it: the unit is at the end of its name.
 fn figure(name: &str, value: &Value) -> String {
-    let (label, text) = match (name.rsplit_once('_'), value.as_f64()) {
-        (Some((label, "bytes")), Some(bytes)) => (label, bytes_text(bytes as u64)),
-        (Some((label, "usec")), Some(us)) => (label, latency_text(us)),
-        (Some((label, "percent")), Some(percent)) => (label, format!("{percent:.1} %")),
-        (_, Some(_)) if value.is_u64() => (name, grouped(whole(value))),
-        (_, Some(number)) => (name, format!("{number:.1}")),
-        (_, None) => (name, value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
-    };
-    format!("{} {text}", label.replace('_', " "))
+    match value.as_f64() {
+        Some(number) => named(name, number),
+        None => {
+            format!("{} {}", name.replace('_', " "), value.as_str().unwrap_or(&value.to_string()))
+        }
+    }
 }
 
 /// The server's hottest keys beside the exact counts of the player.
@@ -205,7 +206,8 @@ fn latency(latency: &Value) -> String {
         "flush p99",
     ];
     let mut table = new_table(&heads, 1);
-    for row in rows(&latency["commands"]) {
+    let all = latency["commands"].as_array().map_or(&[][..], Vec::as_slice);
+    for row in all.iter().filter(|row| !is_question(&string(&row["command"]))).take(ROWS_MAX) {
         let us = |name: &str| row[name].as_f64().map_or("-".to_owned(), latency_text);
         table.add_row([
             string(&row["command"]),
@@ -220,6 +222,12 @@ fn latency(latency: &Value) -> String {
         ]);
     }
     with_note(&table, latency)
+}
+
+/// Whether the demo itself sends this command, to set the server up and to ask it: not the traffic's.
+fn is_question(command: &str) -> bool {
+    let name = command.split('|').next().unwrap_or(command);
+    ["prof", "info", "config"].iter().any(|own| name.eq_ignore_ascii_case(own))
 }
 
 fn sizes(sizes: &Value) -> String {
@@ -260,21 +268,29 @@ fn hit_ratio(profile: &Profile, played: &Played) -> String {
     )
 }
 
-fn see_more(port: u16) -> String {
+/// `-3`: texts of several lines are printed as they are only when they come as RESP3's verbatim strings; redis-cli shows
+/// those of RESP2 with every line break escaped.
+fn see_more(port: u16, admin: Option<SocketAddr>) -> String {
     const COMMANDS: [(&str, &str); 8] = [
         ("PROF REPORT", "the verdict with findings and evidence"),
-        ("PROF HOTKEYS", "hot keys by operations, CPU, bytes, writes, misses"),
-        ("PROF LATENCY GET", "one command by stage, with its histogram"),
-        ("PROF PREFIXES", "keys, memory, traffic and hit ratio of each prefix"),
-        ("PROF SIZES", "lengths of keys and values, latency by size"),
-        ("PROF CLIENTS", "traffic and errors of each connection"),
-        ("PROF COST", "what all this seeing costs"),
+        ("PROF HOTKEYS TEXT", "hot keys by operations, CPU, bytes, writes, misses"),
+        ("PROF LATENCY GET TEXT", "one command by stage, with its histogram"),
+        ("PROF PREFIXES TEXT", "keys, memory, traffic and hit ratio of each prefix"),
+        ("PROF SIZES TEXT", "lengths of keys and values, latency by size"),
+        ("PROF CLIENTS TEXT", "traffic and errors of each connection"),
+        ("PROF COST TEXT", "what all this seeing costs"),
         ("INFO everything", "what exporters read; `redis-cli --hotkeys --bigkeys --memkeys` work too"),
     ];
-    COMMANDS.iter().fold(String::new(), |mut out, (command, what)| {
-        let _ = writeln!(out, "  redis-cli -p {port} {command:<16}  {what}");
-        out
-    })
+    let mut out = String::new();
+    if let Some(address) = admin {
+        let _ =
+            writeln!(out, "  http://{address}/ in a browser: the same as a page, with /metrics beside it");
+    }
+    for (command, what) in COMMANDS {
+        let _ = writeln!(out, "  redis-cli -3 -p {port} {command:<21}  {what}");
+    }
+    out.push_str("  (-3 keeps the line breaks of TEXT; JSON instead of TEXT is for programs)\n");
+    out
 }
 
 /// The rows of a list that are printed.
@@ -350,13 +366,24 @@ mod tests {
     }
 
     #[test]
+    fn the_demo_shows_the_traffic_and_not_its_own_questions() {
+        let row = |command: &str| json!({"command": command, "calls": 7, "run_p99_usec": 1.5});
+        let commands: Vec<Value> =
+            ["prof|report", "PROF|RESET", "get", "info", "config|set", "client|info"].map(row).to_vec();
+        let text = latency(&json!({"commands": commands}));
+        let shown: Vec<&str> =
+            text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(shown, ["get", "client|info"], "{text}");
+    }
+
+    #[test]
     fn a_server_without_prof_is_told_apart() {
         let missing = || Err("PROF HOTKEYS: ERR unknown command".to_owned());
         let profile = Profile {
             report: Ok(json!({"verdict": "healthy; 1 thing(s) could be cheaper", "findings": [{
                 "culprit": "obj:{n}", "finding": "long names", "remedy": "use shorter ones",
                 "evidence": {"keys": 1234, "names_bytes": 2048, "share_percent": 12.34, "held_usec": 1500},
-                "saves_about_bytes": 1024,
+                "saves_about_bytes": 1024, "saves_about_usec_per_s": 1029.0,
             }]})),
             hotkeys: missing(),
             prefixes: missing(),
@@ -364,15 +391,20 @@ mod tests {
             sizes: missing(),
             info: "keyspace_hits:3\r\nkeyspace_misses:1\r\n".to_owned(),
         };
-        let text = text(&profile, &Played::default(), 7000);
+        let text = text(&profile, &Played::default(), 7000, Some(SocketAddr::from(([127, 0, 0, 1], 8080))));
         assert!(
             text.contains("VERDICT\n  healthy; 1 thing(s) could be cheaper\n  1. obj:{n}: long names"),
             "{text}"
         );
-        assert!(text.contains("evidence: keys 1,234, names 2.0 KiB, share 12.3 %, held 1.50 ms\n"), "{text}");
-        assert!(text.contains("remedy: use shorter ones\n     saves about 1.0 KiB\n"), "{text}");
+        assert!(
+            text.contains("evidence: keys 1,234, names 2.00 KiB, share 12.3 %, held 1.50 ms\n"),
+            "{text}"
+        );
+        assert!(text.contains("remedy: use shorter ones\n     saves about 1.00 KiB\n"), "{text}");
         assert!(text.contains("the server does not tell: PROF HOTKEYS: ERR unknown command"), "{text}");
         assert!(text.contains("75.00 % by the server"), "{text}");
-        assert!(text.contains("redis-cli -p 7000 PROF HOTKEYS"), "{text}");
+        assert!(text.contains("     saves about 1.03 ms per second\n"), "{text}");
+        assert!(text.contains("redis-cli -3 -p 7000 PROF HOTKEYS TEXT"), "{text}");
+        assert!(text.contains("http://127.0.0.1:8080/"), "{text}");
     }
 }
