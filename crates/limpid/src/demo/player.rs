@@ -471,7 +471,7 @@ mod tests {
         let object =
             |number: u32| Object { key: format!("obj:1:{number}:0"), size_bytes: 40, ttl_seconds: 60 };
         // More than is played while the first tick is awaited.
-        let accesses: Vec<u32> = (0..50_000_000).map(|at| at % 50).collect();
+        let accesses: Vec<u32> = (0..2_000_000).map(|at| at % 50).collect();
         let recording = Recording { accesses, objects: (0..50).map(object).collect() };
         let server = cache_server(Log::default());
         let played = play(&Traffic::Recording(recording), options(server), &mut |progress| {
