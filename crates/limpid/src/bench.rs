@@ -174,26 +174,28 @@ fn measure(load: &Load, args: &LoadArgs, label: &str) -> Result<Measurement, Ben
     let measured = load::run(load, extent, &mut |tick| line.tick(tick));
     line.finish();
     let measured = measured?;
-    match wrong_process(load, &measured) {
-        Some(text) => Err(BenchError::Usage(text)),
-        None => Ok(measured),
+    match measured.server {
+        Some(server) if is_idle(server.cpu_us, measured.operations) => {
+            Err(BenchError::Usage(wrong_process(load, measured.operations)))
+        }
+        _ => Ok(measured),
     }
 }
 
-/// What is wrong when the processes that are said to be the server did nothing while it answered: a comparison of zeros
-/// would look like a result.
-fn wrong_process(load: &Load, measured: &Measurement) -> Option<String> {
-    let server = measured.server?;
-    if server.cpu_us > 0 || measured.operations < OPERATIONS_WITHOUT_CPU_MAX {
-        return None;
-    }
+/// Whether processes that used this much CPU time cannot be the server that answered so many requests. A comparison of
+/// zeros would look like a result.
+fn is_idle(cpu_us: u64, operations: u64) -> bool {
+    cpu_us == 0 && operations > OPERATIONS_WITHOUT_CPU_MAX
+}
+
+fn wrong_process(load: &Load, operations: u64) -> String {
     let pids: Vec<String> = load.server_pids.iter().map(u32::to_string).collect();
-    Some(format!(
+    format!(
         "process {} used no CPU time while {} answered {} requests: it is not that server's; see `ss -ltnp`",
         pids.join(", "),
         load.endpoint,
-        grouped(measured.operations),
-    ))
+        grouped(operations),
+    )
 }
 
 fn load_json(load: &Load, args: &LoadArgs, what: &str) -> serde_json::Value {
@@ -210,4 +212,16 @@ fn load_json(load: &Load, args: &LoadArgs, what: &str) -> serde_json::Value {
         "warmup_seconds": args.warmup.0.as_secs_f64(),
         "seed": load.seed,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_did_nothing_is_no_server() {
+        assert!(is_idle(0, 1_000_000));
+        assert!(!is_idle(10_000, 1_000_000));
+        assert!(!is_idle(0, 1_000), "that little work may not reach a tick of the clock");
+    }
 }
