@@ -156,6 +156,8 @@ pub struct CallCounts {
 struct ForgottenRuns {
     runs: u64,
     ns: u64,
+    /// As in [`CallCounts`]: a new window begins exact.
+    estimated: bool,
 }
 
 /// The recorder of observer 1.
@@ -283,8 +285,10 @@ impl Latency {
     /// `usec` of INFO commandstats alone.
     pub fn reset_timings(&mut self) {
         self.forgotten.resize(self.blocks.len(), ForgottenRuns::default());
-        for (forgotten, block) in self.forgotten.iter_mut().zip(&self.blocks) {
+        for ((forgotten, counts), block) in self.forgotten.iter_mut().zip(&mut self.counts).zip(&self.blocks)
+        {
             let Some(block) = block else { continue };
+            forgotten.estimated |= std::mem::take(&mut counts.estimated);
             let mut run = Histogram::new(Stage::Run.layout());
             block.merge_into(Stage::Run, &mut run);
             forgotten.runs += run.count();
@@ -339,7 +343,7 @@ impl CommandStats {
 
     /// Whether [`CommandStats::usec`] is exact: every call was timed.
     pub fn is_exact(&self) -> bool {
-        !self.counts.estimated && self.runs_timed() == self.counts.calls
+        !self.counts.estimated && !self.forgotten.estimated && self.runs_timed() == self.counts.calls
     }
 
     /// Time spent in the body over all calls, microseconds: the mean of the timed calls times the calls. Timings that
@@ -385,6 +389,7 @@ impl LatencySnapshot {
             stats.counts.estimated |= counts.estimated;
             let forgotten = worker.forgotten.get(index).copied().unwrap_or_default();
             stats.forgotten.runs += forgotten.runs;
+            stats.forgotten.estimated |= forgotten.estimated;
             stats.forgotten.ns = stats.forgotten.ns.wrapping_add(forgotten.ns);
             if let Some(block) = block {
                 for stage in STAGES {
@@ -479,13 +484,15 @@ mod tests {
             snapshot.add(latency);
             snapshot
         };
-        (0..10).for_each(|_| call(&mut latency, 5_000));
+        (0..6).for_each(|_| call(&mut latency, 5_000));
+        (0..4).for_each(|_| latency.called(3));
+        latency.record(3, Stage::Run, 5_000, 4);
         let before = snapshot(&latency);
         latency.reset_timings();
         call(&mut latency, 7_000);
         let mut after = snapshot(&latency);
         let stats = after.command(3).expect("used");
-        assert_eq!((stats.counts.calls, stats.usec(), stats.is_exact()), (11, 57, true));
+        assert_eq!((stats.counts.calls, stats.usec(), stats.is_exact()), (11, 57, false));
         after.subtract(&[(3, before.command(3).expect("used").counts)]);
         let stats = after.command(3).expect("used since");
         assert_eq!((stats.counts.calls, stats.usec(), stats.is_exact()), (1, 7, true));
