@@ -346,9 +346,7 @@ impl Recorder {
     /// latency; the 250 commands there are use 1 MiB.
     pub const fn memory_bytes_max(observer: Observer) -> usize {
         match observer {
-            Observer::Latency => {
-                COMMANDS_MAX * latency::BLOCK_BYTES_MAX + Latency::counters_bytes_max()
-            }
+            Observer::Latency => COMMANDS_MAX * latency::BLOCK_BYTES_MAX + Latency::counters_bytes_max(),
             Observer::HotKeys => HotKeys::memory_bytes_max(),
             Observer::Prefixes => Prefixes::memory_bytes_max(),
             Observer::Sizes => Sizes::memory_bytes_max(),
