@@ -37,7 +37,7 @@ use wire::{Args, Mark, Reply};
 pub const BATCH_MAX: usize = 64;
 /// Tries for the locks of one command before it takes the gate.
 const LOCK_RETRIES_MAX: u8 = 8;
-/// Expired keys removed in one turn of the timer: about a millisecond's worth.
+/// Expired keys removed in one turn of the timer, times `active-expire-effort`: about a millisecond's worth.
 pub const EXPIRE_PER_TICK: usize = 4096;
 /// `index` of a request whose command is not known.
 pub(crate) const UNKNOWN: u16 = u16::MAX;
@@ -164,10 +164,11 @@ impl Executor {
         let Station { worker, place, journal, admission, bytes_in, bytes_out, .. } = station;
         journal.set_now(instance.now_ms());
         let databases = instance.gate.enter(place);
+        let budget = EXPIRE_PER_TICK * usize::from(instance.settings.active_expire_effort());
         let mut more = false;
         for (_, database) in databases.iter() {
             if instance.expires_actively() {
-                more |= database.expire(EXPIRE_PER_TICK, journal);
+                more |= database.expire(budget, journal);
             }
             if age {
                 // At ten turns a second every stamp is looked at within two hours.

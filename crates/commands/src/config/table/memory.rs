@@ -50,11 +50,11 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         Refusal::Warn,
         "clients have no common limit; client-output-buffer-limit and client-query-buffer-limit bound each one",
     ),
-    Directive::live(
+    Directive::accepted(
         "lfu-log-factor",
         Kind::Int { min: 0, max: INT_MAX },
         "10",
-        "How many more accesses each further step of the LFU counter takes.",
+        "each step of the LFU counter takes twice the accesses of the one before",
     ),
     Directive::live(
         "lfu-decay-time",
