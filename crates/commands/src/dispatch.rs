@@ -367,12 +367,11 @@ fn lock_and_call<'a>(
     timing.earlier_ns = progress.run_ns;
     let slice = call(ctx, request, command, clock, timing, progress);
     ctx.data.locks = Locks::None;
-    match slice {
-        Slice::Again => progress.run_ns = timing.run_ns(),
-        Slice::Done if progress.run_ns > 0 => *progress = Progress::default(),
-        Slice::Done => {}
+    if slice == Slice::Again {
+        progress.run_ns = timing.run_ns();
+        return Step::Again;
     }
-    if slice == Slice::Again { Step::Again } else { Step::Done }
+    Step::Done
 }
 
 /// Locks the stripes of the request's keys; false if one was not to be had in time.

@@ -60,6 +60,8 @@ fn keys(ctx: &mut Ctx<'_>, args: Args<'_>, progress: &mut Progress) -> Result<Sl
     }
     ctx.reply.array(*count);
     found.drain(..).for_each(|part| ctx.reply.raw_shared(part));
+    // The next sliced command of the same batch starts anew.
+    *progress = Progress::default();
     Ok(Slice::Done)
 }
 
@@ -207,6 +209,14 @@ mod tests {
             &mut bench,
             &[("KEYS ot[a-z]er", "*1|$5|other"), ("KEYS nothing", "*0"), ("KEYS key:77", "*1|$6|key:77")],
         );
+    }
+
+    #[test]
+    fn several_keys_in_one_batch_do_not_mix() {
+        let mut bench = filled(3);
+        let requests = ["key:1", "nothing", "key:2"].map(|pattern| vec!["KEYS", pattern]);
+        let expected = b"*1\r\n$5\r\nkey:1\r\n*0\r\n*1\r\n$5\r\nkey:2\r\n";
+        assert_eq!(bench.batch(&requests), expected);
     }
 
     #[test]
