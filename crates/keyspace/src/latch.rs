@@ -3,7 +3,7 @@
 //! It is not a general mutex: nobody sleeps on it. That is affordable because a stripe is held for microseconds and a
 //! worker gives up after `try_lock_for`'s patience and serves others; only whole-keyspace work uses `lock`, which yields
 //! the processor while it waits. A sleeping mutex pays a second atomic exchange at each unlock to look for sleepers:
-//! with three lockings per command (two of them hints) that was 6 % of a GET at pipeline 64.
+//! with three lockings per command (two of them hints) that was 5 % of a GET at pipeline 64.
 //!
 //! Invariant: `held` is true exactly while one `Held` exists, and the contents are reached through it alone.
 //!
