@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{
-    AtomicBool, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed,
+    AtomicBool, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
+    Ordering::{Relaxed, SeqCst},
 };
 
 /// Where a client connected from.
@@ -54,7 +55,9 @@ pub struct Client {
     pub id: u64,
     pub origin: Origin,
     pub fd: i32,
-    pub worker: usize,
+    /// The worker that serves it. Who kills a client sets `killed` before reading this, and who moves one stores this
+    /// before the new worker looks at `killed`, all sequentially consistent: one of them notices the other.
+    pub worker: AtomicUsize,
     /// Milliseconds of the keyspace's clock.
     pub connected_ms: i64,
     pub names: Mutex<Names>,
@@ -91,7 +94,7 @@ impl Client {
             id,
             origin,
             fd,
-            worker,
+            worker: AtomicUsize::new(worker),
             connected_ms: now_ms,
             names: Mutex::default(),
             last_active_ms: AtomicI64::new(now_ms),
@@ -114,6 +117,12 @@ impl Client {
             killed: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
         }
+    }
+
+    /// Asks its worker to close it. Returns the worker to wake.
+    pub fn kill(&self) -> usize {
+        self.killed.store(true, SeqCst);
+        self.worker.load(SeqCst)
     }
 
     /// Adds to a figure that only this client's worker writes.

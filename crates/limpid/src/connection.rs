@@ -13,6 +13,7 @@
 
 use crate::arrival;
 use crate::listen::Peer;
+use crate::placement::Turns;
 use commands::clients::Client;
 use commands::config::ClientClass;
 use commands::dispatch::BATCH_MAX;
@@ -105,6 +106,7 @@ pub struct Connection {
     over_soft_limit_since: Option<Instant>,
     /// No more requests are read; closed when the outbox is empty.
     finishing: bool,
+    pub turns: Turns,
 }
 
 impl Connection {
@@ -120,12 +122,18 @@ impl Connection {
             readable: false,
             over_soft_limit_since: None,
             finishing: false,
+            turns: Turns::default(),
         }
     }
 
     /// The socket has something to read, or was closed by the client.
     pub fn set_readable(&mut self) {
         self.readable = true;
+    }
+
+    /// Nothing is under way, so another worker may serve it from now on.
+    pub fn is_at_rest(&self) -> bool {
+        self.held.is_none() && !self.readable && self.inbox.is_empty() && self.outbox.is_empty() && !self.finishing
     }
 
     pub fn has_unsent(&self) -> bool {

@@ -14,6 +14,7 @@ mod connection;
 mod demo;
 mod listen;
 mod logging;
+mod placement;
 mod serve;
 mod supervise;
 mod worker;

@@ -1,7 +1,7 @@
 //! A worker: a thread with one event loop, its connections, and an executor.
 //!
 //! Not the meaning of anything: sockets become readable, connections get their turns, a timer ticks ten times a second.
-//! The first worker also accepts clients and gives each to the worker with the fewest.
+//! The first worker also accepts clients; which worker serves them is `placement`'s to say.
 //!
 //! Invariants: (1) a worker waits only in `poll`, and for a stripe at most as long as dispatch allows; (2) a connection
 //! that has more to do gets its next turn after every other ready one; (3) a slot is reused only after the events that
@@ -12,6 +12,7 @@
 use crate::arrival;
 use crate::connection::{Connection, Lent, Next, Why};
 use crate::listen::{self, Listener, Peer};
+use crate::placement::{self, Load, MOVES_PER_TICK, Placement};
 use commands::clients::{Client, Origin};
 use commands::config::BusyPoll;
 use commands::{Arrival, Executor, Instance, Session};
@@ -22,7 +23,7 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::{Duration, Instant};
 use wire::{Reply, Span};
 
@@ -53,8 +54,16 @@ const LISTENERS_MAX: usize = 64;
 /// How other threads reach a worker.
 pub struct Mailbox {
     pub waker: Waker,
-    arrivals: Mutex<Vec<(Peer, Origin)>>,
-    connections: AtomicUsize,
+    arrivals: Mutex<Vec<Newcomer>>,
+    load: Load,
+}
+
+/// A client that another worker hands over.
+enum Newcomer {
+    /// It was just accepted.
+    Client(Peer, Origin),
+    /// It was served there so far.
+    Connection(Box<Connection>),
 }
 
 /// See the module's text.
@@ -85,13 +94,14 @@ pub struct Worker {
     /// Cycles, and nanoseconds spent in them, since the last turn of the timer.
     cycles: u64,
     cycles_ns: u64,
+    placement: Placement,
 }
 
 /// A worker's mailbox with the poll it wakes.
 pub fn mailbox() -> io::Result<(Poll, Mailbox)> {
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), WAKE)?;
-    Ok((poll, Mailbox { waker, arrivals: Mutex::default(), connections: AtomicUsize::new(0) }))
+    Ok((poll, Mailbox { waker, arrivals: Mutex::default(), load: Load::default() }))
 }
 
 impl Worker {
@@ -128,6 +138,7 @@ impl Worker {
             turn_started_ms: 0,
             cycles: 0,
             cycles_ns: 0,
+            placement: Placement::new(index),
         })
     }
 
@@ -163,6 +174,7 @@ impl Worker {
             if now >= next_tick {
                 next_tick = now + TICK;
                 self.note_cycles(&instance);
+                self.place(&instance, now);
             }
             if now >= next_second {
                 next_second = now + Duration::from_secs(1);
@@ -254,7 +266,7 @@ impl Worker {
     }
 
     fn turn(&mut self, slot: usize, arrived: Ticks) {
-        let Worker { connections, executor, buffer, reply, spans, busy, turns, .. } = self;
+        let Worker { connections, executor, buffer, reply, spans, busy, turns, placement, .. } = self;
         let Some(Some(connection)) = connections.get_mut(slot) else { return };
         let now_ms = executor.instance.now_ms();
         *turns += 1;
@@ -264,7 +276,12 @@ impl Worker {
         executor.others_ready = (self.ready + busy.len()) as u32;
         let arrived = Arrival { at: arrived, weight: if self.after_long_turn { 1 } else { sampled } };
         let mut lent = Lent { executor, buffer, reply, spans, arrived, now_ms, time_flush: sampled };
-        match connection.turn(&mut lent) {
+        let started = (sampled > 0).then(clock::now);
+        let next = connection.turn(&mut lent);
+        if let Some(started) = started {
+            connection.turns.add(placement.window(), clock::now().ns_since(started));
+        }
+        match next {
             Next::Wait => {}
             Next::Again | Next::Retry => {
                 if !self.busy.contains(&slot) {
@@ -297,46 +314,44 @@ impl Worker {
         }
     }
 
-    /// Gives a client to the worker with the fewest connections.
+    /// Gives a client to the worker it is to be served by.
     fn assign(&mut self, peer: Peer, origin: Origin) {
-        let load = |mailbox: &Mailbox| mailbox.connections.load(Relaxed);
-        let Some((least, mailbox)) =
-            self.mailboxes.iter().enumerate().min_by_key(|(_, mailbox)| load(mailbox))
-        else {
-            return;
+        let to = match self.executor.instance.settings.io_threads_always_active() {
+            true => placement::fewest(&self.loads()),
+            false => placement::newcomer(&self.loads()),
         };
-        mailbox.connections.fetch_add(1, Relaxed);
-        if least == self.index {
+        self.mailboxes[to].load.connections.fetch_add(1, Relaxed);
+        if to == self.index {
             self.connect(peer, origin);
         } else {
-            mailbox.arrivals.lock().push((peer, origin));
-            let _ = mailbox.waker.wake();
+            self.hand_over(to, Newcomer::Client(peer, origin));
         }
     }
 
-    /// Takes over the clients that were assigned by another worker.
+    fn loads(&self) -> Vec<&Load> {
+        self.mailboxes.iter().map(|mailbox| &mailbox.load).collect()
+    }
+
+    fn hand_over(&self, to: usize, newcomer: Newcomer) {
+        self.mailboxes[to].arrivals.lock().push(newcomer);
+        let _ = self.mailboxes[to].waker.wake();
+    }
+
+    /// Takes over the clients that other workers handed over.
     fn welcome(&mut self) {
         let arrivals = std::mem::take(&mut *self.mailboxes[self.index].arrivals.lock());
-        for (peer, origin) in arrivals {
-            self.connect(peer, origin);
+        for newcomer in arrivals {
+            match newcomer {
+                Newcomer::Client(peer, origin) => self.connect(peer, origin),
+                Newcomer::Connection(connection) => self.adopt(connection),
+            }
         }
     }
 
-    fn connect(&mut self, mut peer: Peer, origin: Origin) {
+    fn connect(&mut self, peer: Peer, origin: Origin) {
         let instance = self.instance();
         listen::prepare(&peer, instance.settings.tcp_keepalive_seconds());
         arrival::stamp(&peer);
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.connections.push(None);
-            self.connections.len() - 1
-        });
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(peer.source(), Token(slot), interest) {
-            tracing::warn!("Registering a client failed: {error}");
-            self.free.push(slot);
-            self.mailboxes[self.index].connections.fetch_sub(1, Relaxed);
-            return;
-        }
         let (fd, worker, now_ms) = (peer.raw_fd(), self.index, instance.now_ms());
         let address = if let Origin::Tcp { peer, .. } = &origin { Some(peer.ip()) } else { None };
         let mut recorder = instance.recorders[worker].lock();
@@ -348,7 +363,59 @@ impl Worker {
         let authenticated = !instance.settings.requires_password();
         client.authenticated.store(authenticated, Relaxed);
         let session = Session::new(client, authenticated);
-        self.connections[slot] = Some(Box::new(Connection::new(peer, session)));
+        self.adopt(Box::new(Connection::new(peer, session)));
+    }
+
+    /// Serves a connection from now on. What its socket holds already raises an event.
+    fn adopt(&mut self, mut connection: Box<Connection>) {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.connections.push(None);
+            self.connections.len() - 1
+        });
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registered = self.poll.registry().register(connection.peer.source(), Token(slot), interest);
+        self.connections[slot] = Some(connection);
+        if let Err(error) = registered {
+            tracing::warn!("Registering a client failed: {error}");
+            self.close(slot, Why::Gone);
+        }
+    }
+
+    /// Decides now and then whether clients are to move to another worker, and moves some that are to.
+    fn place(&mut self, instance: &Instance, now: Instant) {
+        if self.mailboxes.len() == 1 || instance.settings.io_threads_always_active() {
+            return;
+        }
+        let loads: Vec<&Load> = self.mailboxes.iter().map(|mailbox| &mailbox.load).collect();
+        let turns = |window| self.connections.iter().flatten().map(|c| c.turns.ns_in(window)).sum();
+        self.placement.end_window(now, &loads, turns);
+        let Some(mut giving) = self.placement.giving.take() else { return };
+        let mut moves = 0;
+        while giving.slot < self.connections.len() && !giving.is_done() && moves < MOVES_PER_TICK {
+            let movable = self.connections[giving.slot].as_deref().filter(|connection| connection.is_at_rest());
+            if movable.is_some_and(|connection| giving.takes(connection.turns.ns_in(giving.window))) {
+                self.move_away(giving.slot, giving.to);
+                moves += 1;
+            }
+            giving.slot += 1;
+        }
+        if giving.slot < self.connections.len() && !giving.is_done() {
+            self.placement.giving = Some(giving);
+        } else {
+            tracing::debug!("Worker {} gave {} clients to worker {}", self.index, giving.moved, giving.to);
+        }
+    }
+
+    fn move_away(&mut self, slot: usize, to: usize) {
+        let Some(mut connection) = self.connections[slot].take() else { return };
+        let _ = self.poll.registry().deregister(connection.peer.source());
+        self.busy.retain(|&busy| busy != slot);
+        self.free.push(slot);
+        self.mailboxes[self.index].load.connections.fetch_sub(1, Relaxed);
+        self.mailboxes[to].load.connections.fetch_add(1, Relaxed);
+        // Before the other worker looks for killed clients: who kills it wakes this worker or that one, see `Client`.
+        connection.session.client.worker.store(to, SeqCst);
+        self.hand_over(to, Newcomer::Connection(connection));
     }
 
     fn close(&mut self, slot: usize, why: Why) {
@@ -367,14 +434,14 @@ impl Worker {
             counter.fetch_add(1, Relaxed);
             tracing::warn!("Client {} closed: {why:?}", client.origin.peer());
         }
-        self.mailboxes[self.index].connections.fetch_sub(1, Relaxed);
+        self.mailboxes[self.index].load.connections.fetch_sub(1, Relaxed);
         self.busy.retain(|&busy| busy != slot);
         self.free.push(slot);
     }
 
     fn close_killed(&mut self) {
         for slot in 0..self.connections.len() {
-            let killed = |connection: &Connection| connection.session.client.killed.load(Relaxed);
+            let killed = |connection: &Connection| connection.session.client.killed.load(SeqCst);
             if self.connections[slot].as_deref().is_some_and(killed) {
                 self.close(slot, Why::Finished);
             }
@@ -406,6 +473,7 @@ impl Worker {
         let (cycles, ns) = (std::mem::take(&mut self.cycles), std::mem::take(&mut self.cycles_ns));
         instance.counters.event_loop_cycles.fetch_add(cycles, Relaxed);
         instance.counters.event_loop_duration_us.fetch_add(ns / 1000, Relaxed);
+        self.placement.add_busy(ns);
     }
 
     /// At the end: every client gets what its socket takes.

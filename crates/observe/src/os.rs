@@ -3,3 +3,4 @@
 //! Thread safety: stated per module; all functions may be called from any thread.
 
 pub mod clock;
+pub mod processor;

@@ -147,6 +147,7 @@ pub(super) struct Hot {
     tcp_keepalive_seconds: AtomicU32,
     maxclients: AtomicU32,
     busy_poll_us: AtomicI64,
+    io_threads_always_active: AtomicBool,
     slowlog_log_slower_than_us: AtomicI64,
     slowlog_max_len: AtomicU64,
     latency_monitor_threshold_ms: AtomicU64,
@@ -180,6 +181,7 @@ impl Hot {
             "tcp-keepalive" => self.tcp_keepalive_seconds.store(number(text), Relaxed),
             "maxclients" => self.maxclients.store(number(text), Relaxed),
             "busy-poll-us" => self.busy_poll_us.store(number(text), Relaxed),
+            "io-threads-always-active" => self.io_threads_always_active.store(is_on, Relaxed),
             "slowlog-log-slower-than" => self.slowlog_log_slower_than_us.store(number(text), Relaxed),
             "slowlog-max-len" => self.slowlog_max_len.store(number(text), Relaxed),
             "latency-monitor-threshold" => self.latency_monitor_threshold_ms.store(number(text), Relaxed),
@@ -288,6 +290,10 @@ impl super::Settings {
     pub fn redacts_keys(&self) -> bool {
         self.hot.redacts_keys.load(Relaxed)
     }
+    /// Clients are spread over all workers and stay where they are.
+    pub fn io_threads_always_active(&self) -> bool {
+        self.hot.io_threads_always_active.load(Relaxed)
+    }
     pub fn protected_mode(&self) -> bool {
         self.hot.protected_mode.load(Relaxed)
     }
@@ -342,6 +348,9 @@ mod tests {
     fn switches_follow_their_directives() {
         let settings = Settings::new();
         assert!(settings.protected_mode() && settings.latency_tracking() && !settings.redacts_keys());
+        assert!(!settings.io_threads_always_active());
+        set(&settings, "io-threads-always-active", "yes");
+        assert!(settings.io_threads_always_active());
         set(&settings, "protected-mode", "no");
         set(&settings, "latency-tracking", "no");
         set(&settings, "profiling-redact-keys", "yes");

@@ -257,8 +257,7 @@ fn close(ctx: &mut Ctx<'_>, client: &Client) {
         // Its own reply is still sent.
         ctx.session.closing = true;
     } else {
-        client.killed.store(true, Relaxed);
-        ctx.instance.wake(client.worker);
+        ctx.instance.wake(client.kill());
     }
 }
 

@@ -78,6 +78,12 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     )
     .at_start(),
     Directive::live(
+        "io-threads-always-active",
+        Kind::Bool,
+        "no",
+        "Spread clients over all workers at once, instead of over as many as the load needs.",
+    ),
+    Directive::live(
         "busy-poll-us",
         Kind::Int { min: -1, max: 100 },
         "-1",

@@ -1,0 +1,325 @@
+//! Placement: which worker serves which client.
+//!
+//! Clients are kept together on as few workers as serve them well: a worker with much to do gets more requests each time
+//! it wakes, and spends less on waking. Two half-idle workers on two processors, with the load generator beside them,
+//! cost 1.4 times the processor time of one at one request in flight. A worker that has no time left gives clients away,
+//! to one that has, or to one without clients if a processor is idle that could run it; when two workers together have
+//! little to do, the later one's clients go back to the earlier.
+//!
+//! Not the moving: `worker` takes a connection out of its poll and hands it to the other's mailbox.
+//!
+//! Invariants: (1) what two workers know of each other is a window old, so an order moves at most half of the
+//! difference, and both sides' figures are corrected for it at once; (2) with `io-threads-always-active yes` nobody
+//! moves.
+//!
+//! Thread safety: `Load` is shared atomics, written by its worker and by who gives to it; `Placement` is its worker's.
+
+use observe::os::processor::Idle;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// How long a worker's load is measured before anything is decided. Readings of idle processors are steps of 10 ms.
+const WINDOW: Duration = Duration::from_millis(500);
+/// Thousandths of a window. From here on a worker counts as having no time left.
+const SATURATED: u32 = 900;
+/// Two workers that together do less than this become one.
+const COMFORTABLE: u32 = 500;
+/// Idle processors, in thousandths of one, that make it worth waking another worker.
+const IDLE_WORTH: u32 = 500;
+/// Connections moved in one turn of the timer: about 3 µs each.
+pub const MOVES_PER_TICK: usize = 256;
+
+/// What the workers know of each other.
+#[derive(Default)]
+pub struct Load {
+    pub connections: AtomicUsize,
+    /// Share of the last window in which the worker did not wait, in thousandths.
+    busy: AtomicU32,
+}
+
+impl Load {
+    pub fn standing(&self) -> Standing {
+        Standing { connections: self.connections.load(Relaxed), busy: self.busy.load(Relaxed) }
+    }
+}
+
+/// One worker's load at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub connections: usize,
+    /// Thousandths.
+    pub busy: u32,
+}
+
+/// A worker's clients are to go to another until they carry `load` thousandths of a window there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Order {
+    to: usize,
+    load: u32,
+}
+
+/// Clients that are on their way to another worker.
+pub struct Giving {
+    pub to: usize,
+    /// The first slot that was not looked at yet.
+    pub slot: usize,
+    pub moved: usize,
+    /// The window that clients' turns are compared in.
+    pub window: u32,
+    /// Nanoseconds of turns that are still to be given away.
+    left_ns: u64,
+    /// With so little left it is done: clients that were not timed have no weight, and would all follow.
+    enough_ns: u64,
+}
+
+impl Giving {
+    fn all(to: usize) -> Giving {
+        Giving { to, slot: 0, moved: 0, window: 0, left_ns: u64::MAX, enough_ns: 0 }
+    }
+
+    fn some(to: usize, window: u32, ns: u64) -> Giving {
+        Giving { to, slot: 0, moved: 0, window, left_ns: ns, enough_ns: ns / 16 }
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.left_ns <= self.enough_ns
+    }
+
+    /// Whether a client whose turns took so long goes. One that does more than is to be given stays, and others go.
+    pub fn takes(&mut self, turns_ns: u64) -> bool {
+        if turns_ns / 2 >= self.left_ns {
+            return false;
+        }
+        if self.left_ns != u64::MAX {
+            self.left_ns = self.left_ns.saturating_sub(turns_ns);
+        }
+        self.moved += 1;
+        true
+    }
+}
+
+/// How long a connection's turns took in the current window, as far as they were timed.
+#[derive(Default)]
+pub struct Turns {
+    window: u32,
+    ns: u64,
+}
+
+impl Turns {
+    pub fn add(&mut self, window: u32, ns: u64) {
+        *self = Turns { window, ns: self.ns_in(window) + ns };
+    }
+
+    pub fn ns_in(&self, window: u32) -> u64 {
+        if self.window == window { self.ns } else { 0 }
+    }
+}
+
+/// One worker's part in placement.
+pub struct Placement {
+    index: usize,
+    window: u32,
+    started: Instant,
+    busy_ns: u64,
+    idle: Option<Idle>,
+    pub giving: Option<Giving>,
+}
+
+impl Placement {
+    pub fn new(index: usize) -> Placement {
+        Placement { index, window: 0, started: Instant::now(), busy_ns: 0, idle: Idle::read(), giving: None }
+    }
+
+    /// The number of the current window; what is known of a connection from another one is out of date.
+    pub fn window(&self) -> u32 {
+        self.window
+    }
+
+    /// The worker did not wait for so long.
+    pub fn add_busy(&mut self, ns: u64) {
+        self.busy_ns += ns;
+    }
+
+    /// At the end of a window: tells the others how busy it was, and decides whether clients are to go. `turns_ns` is
+    /// what all clients' turns took in it, as far as they were timed.
+    pub fn end_window(&mut self, now: Instant, loads: &[&Load], turns_ns: impl FnOnce(u32) -> u64) {
+        let passed = now.duration_since(self.started);
+        if passed < WINDOW || self.giving.is_some() {
+            return;
+        }
+        let busy = (u128::from(self.busy_ns) * 1000 / passed.as_nanos().max(1)).min(1000) as u32;
+        loads[self.index].busy.store(busy, Relaxed);
+        let standings: Vec<Standing> = loads.iter().map(|load| load.standing()).collect();
+        let (before, idle) = (self.idle, Idle::read());
+        // Where the kernel does not tell, a processor may well be idle.
+        let idle_milli =
+            before.zip(idle).map_or(IDLE_WORTH, |(before, idle)| idle.milli_since(before));
+        if let Some(order) = order(&standings, self.index, idle_milli) {
+            loads[self.index].busy.fetch_sub(order.load, Relaxed);
+            loads[order.to].busy.fetch_add(order.load, Relaxed);
+            self.giving = Some(match order.load == busy {
+                true => Giving::all(order.to),
+                false => {
+                    let ns = turns_ns(self.window) / u64::from(busy) * u64::from(order.load);
+                    Giving::some(order.to, self.window, ns)
+                }
+            });
+        }
+        self.start_window(now, idle);
+    }
+
+    fn start_window(&mut self, now: Instant, idle: Option<Idle>) {
+        self.window = self.window.wrapping_add(1);
+        (self.started, self.busy_ns, self.idle) = (now, 0, idle);
+    }
+}
+
+/// The worker that a new client goes to: of those that have clients the one with most time left, else the first.
+pub fn newcomer(loads: &[&Load]) -> usize {
+    let standings = loads.iter().map(|load| load.standing()).enumerate();
+    standings
+        .filter(|(_, standing)| standing.connections > 0)
+        .min_by_key(|(_, standing)| (standing.busy, standing.connections))
+        .map_or(0, |(index, _)| index)
+}
+
+/// The worker with the fewest clients.
+pub fn fewest(loads: &[&Load]) -> usize {
+    (0..loads.len()).min_by_key(|&index| loads[index].standing().connections).unwrap_or(0)
+}
+
+/// What worker `me` is to give away, if anything. `idle` processors in thousandths.
+fn order(workers: &[Standing], me: usize, idle: u32) -> Option<Order> {
+    let mine = workers[me];
+    if mine.busy >= SATURATED {
+        return relief(workers, me, idle);
+    }
+    let is_last = workers.iter().skip(me + 1).all(|later| later.connections == 0);
+    if mine.connections == 0 || !is_last {
+        return None;
+    }
+    let earlier = workers.iter().enumerate().take(me).filter(|(_, worker)| worker.connections > 0);
+    earlier
+        .filter(|(_, worker)| worker.busy + mine.busy <= COMFORTABLE)
+        .max_by_key(|(_, worker)| worker.busy)
+        .map(|(to, _)| Order { to, load: mine.busy })
+}
+
+/// Who takes some of the load of worker `me`, which has no time left: one that has clients but half as much to do, or
+/// one without clients.
+fn relief(workers: &[Standing], me: usize, idle: u32) -> Option<Order> {
+    let mine = workers[me];
+    if mine.connections < 2 {
+        return None;
+    }
+    let others = || workers.iter().enumerate().filter(|(index, _)| *index != me);
+    let active = others().filter(|(_, worker)| worker.connections > 0).min_by_key(|(_, worker)| worker.busy);
+    let asleep = others().find(|(_, worker)| worker.connections == 0);
+    let (to, other) = active
+        .filter(|(_, worker)| worker.busy <= mine.busy / 2)
+        .or_else(|| asleep.filter(|_| idle >= IDLE_WORTH))?;
+    Some(Order { to, load: (mine.busy - other.busy.min(mine.busy)) / 2 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workers(standings: &[(usize, u32)]) -> Vec<Standing> {
+        standings.iter().map(|&(connections, busy)| Standing { connections, busy }).collect()
+    }
+
+    #[test]
+    fn one_worker_is_enough_until_it_has_no_time_left() {
+        assert_eq!(order(&workers(&[(50, 899), (0, 0)]), 0, 2000), None);
+        assert_eq!(order(&workers(&[(50, 950), (0, 0)]), 0, 2000), Some(Order { to: 1, load: 475 }));
+    }
+
+    #[test]
+    fn another_worker_is_woken_only_for_a_processor_that_is_idle() {
+        let saturated = workers(&[(50, 1000), (0, 0)]);
+        assert_eq!(order(&saturated, 0, 100), None);
+        assert_eq!(order(&saturated, 0, 500), Some(Order { to: 1, load: 500 }));
+    }
+
+    #[test]
+    fn one_that_is_awake_and_has_time_helps_without_an_idle_processor() {
+        let uneven = workers(&[(50, 1000), (50, 950), (10, 300), (0, 0)]);
+        assert_eq!(order(&uneven, 0, 0), Some(Order { to: 2, load: 350 }));
+        assert_eq!(order(&workers(&[(50, 1000), (50, 700)]), 0, 2000), None, "nobody has much less to do");
+    }
+
+    #[test]
+    fn a_single_client_cannot_be_shared() {
+        assert_eq!(order(&workers(&[(1, 1000), (0, 0)]), 0, 2000), None);
+    }
+
+    #[test]
+    fn the_last_worker_gives_its_clients_back_when_there_is_little_to_do() {
+        let quiet = workers(&[(20, 300), (20, 250), (20, 150), (0, 0)]);
+        assert_eq!(order(&quiet, 2, 2000), Some(Order { to: 0, load: 150 }));
+        assert_eq!(order(&quiet, 1, 2000), None, "one at a time, from the end");
+        assert_eq!(order(&quiet, 0, 2000), None);
+        assert_eq!(order(&workers(&[(20, 300), (20, 250)]), 1, 2000), None, "together too much for one");
+        assert_eq!(order(&workers(&[(0, 0), (20, 0)]), 1, 2000), None, "there is nobody to go to");
+    }
+
+    #[test]
+    fn orders_do_not_come_back() {
+        // Whatever was given is not given back by the next order, nor taken from the other again.
+        for busy in SATURATED..=1000 {
+            let mut both = workers(&[(50, busy), (0, 0)]);
+            let given = order(&both, 0, 2000).expect("saturated");
+            both[0].busy -= given.load;
+            both[1] = Standing { connections: 25, busy: both[1].busy + given.load };
+            assert_eq!((order(&both, 0, 2000), order(&both, 1, 2000)), (None, None), "{busy}");
+        }
+    }
+
+    #[test]
+    fn a_busy_client_stays_and_the_others_go() {
+        let mut giving = Giving::some(1, 0, 500);
+        let turns_ns = [900, 10, 20, 0, 30];
+        let taken: Vec<bool> = turns_ns.iter().map(|&ns| giving.takes(ns)).collect();
+        assert_eq!(taken, [false, true, true, true, true]);
+        assert!(!giving.is_done());
+    }
+
+    #[test]
+    fn equal_clients_are_shared_equally() {
+        let mut giving = Giving::some(1, 0, 25 * 4000);
+        let moved = (0..50).filter(|_| !giving.is_done() && giving.takes(4000)).count();
+        assert!((23..=25).contains(&moved), "{moved}");
+        let mut everybody = Giving::all(0);
+        assert!((0..50).all(|_| !everybody.is_done() && everybody.takes(4000)));
+    }
+
+    #[test]
+    fn newcomers_join_the_workers_that_are_awake() {
+        let loads: Vec<Load> = (0..3).map(|_| Load::default()).collect();
+        let all: Vec<&Load> = loads.iter().collect();
+        assert_eq!(newcomer(&all), 0);
+        loads[0].connections.store(5, Relaxed);
+        loads[0].busy.store(800, Relaxed);
+        assert_eq!(newcomer(&all), 0);
+        loads[1].connections.store(5, Relaxed);
+        assert_eq!(newcomer(&all), 1);
+    }
+
+    #[test]
+    fn nothing_is_decided_before_a_window_has_passed() {
+        let loads = [Load::default(), Load::default()];
+        let all: Vec<&Load> = loads.iter().collect();
+        loads[0].connections.store(2, Relaxed);
+        let mut placement = Placement::new(0);
+        let start = placement.started;
+        placement.idle = None;
+        placement.add_busy(WINDOW.as_nanos() as u64);
+        placement.end_window(start + WINDOW / 2, &all, |_| 1000);
+        assert!(placement.giving.is_none());
+        placement.end_window(start + WINDOW, &all, |_| 1000);
+        let giving = placement.giving.as_ref().expect("it did not wait for a moment");
+        assert_eq!((giving.to, giving.left_ns), (1, 500));
+        assert_eq!((loads[0].standing().busy, loads[1].standing().busy), (500, 500));
+    }
+}
