@@ -19,8 +19,9 @@ const OPENING_BALANCE: i64 = 1_000;
 const TOTAL: i64 = ACCOUNTS as i64 * OPENING_BALANCE;
 const SECONDS: u64 = 3;
 
-/// More workers than this machine may have cores, so that they are preempted inside a transaction too.
-const WORKERS: &[&str] = &["--io-threads", "4"];
+/// More workers than this machine may have cores, so that they are preempted inside a transaction too, and every one
+/// with clients.
+const WORKERS: &[&str] = &["--io-threads", "4", "--io-threads-always-active", "yes"];
 
 fn account(number: usize) -> String {
     format!("account:{number}")

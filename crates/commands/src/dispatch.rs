@@ -26,8 +26,8 @@ use crate::transaction;
 use keyspace::locks::Place;
 use keyspace::{Databases, Journal, Key};
 use observe::os::clock;
-use observe::record::Observer;
 use observe::record::latency::Stage;
+use observe::record::{Observer, Traffic};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -101,9 +101,8 @@ struct Station {
     journal: Journal,
     admission: Admission,
     lock_ids: Vec<LockId>,
-    /// Bytes received and sent since the recorder was told.
-    bytes_in: u64,
-    bytes_out: u64,
+    /// What was received and sent since the recorder was told.
+    traffic: Traffic,
 }
 
 impl Executor {
@@ -115,8 +114,7 @@ impl Executor {
             journal,
             admission: Admission::default(),
             lock_ids: Vec::new(),
-            bytes_in: 0,
-            bytes_out: 0,
+            traffic: Traffic::default(),
         };
         Executor { instance, others_ready: 0, station }
     }
@@ -161,7 +159,7 @@ impl Executor {
     /// Returns whether more is to be done at once.
     pub fn tick(&mut self, age: bool) -> bool {
         let Executor { instance, station, .. } = self;
-        let Station { worker, place, journal, admission, bytes_in, bytes_out, .. } = station;
+        let Station { worker, place, journal, admission, traffic, .. } = station;
         journal.set_now(instance.now_ms());
         let databases = instance.gate.enter(place);
         let budget = EXPIRE_PER_TICK * usize::from(instance.settings.active_expire_effort());
@@ -177,8 +175,7 @@ impl Executor {
         }
         admission.make_room(instance, &databases, journal);
         let mut recorder = instance.recorders[*worker].lock();
-        recorder.counters.bytes_in += std::mem::take(bytes_in);
-        recorder.counters.bytes_out += std::mem::take(bytes_out);
+        recorder.counters.traffic.add(&std::mem::take(traffic));
         recording::settle(journal, &mut recorder, instance);
         // Whoever asks for the peak is told the highest figure that anybody has seen.
         instance.used_memory_bytes();
@@ -186,10 +183,16 @@ impl Executor {
         more
     }
 
-    /// Counts bytes that came from and went to sockets; the recorder is told with the next batch or turn of the timer.
-    pub fn count_traffic(&mut self, received_bytes: usize, sent_bytes: usize) {
-        self.station.bytes_in += received_bytes as u64;
-        self.station.bytes_out += sent_bytes as u64;
+    /// Counts a read from a socket; the recorder is told with the next batch or turn of the timer.
+    pub fn count_read(&mut self, bytes: usize) {
+        self.station.traffic.bytes_in += bytes as u64;
+        self.station.traffic.reads += 1;
+    }
+
+    /// Counts replies written to a socket, as [`Executor::count_read`].
+    pub fn count_write(&mut self, bytes: usize) {
+        self.station.traffic.bytes_out += bytes as u64;
+        self.station.traffic.writes += 1;
     }
 
     /// Records how long the replies of a batch took to send, for the command that came last in it and the `weight`
@@ -225,8 +228,7 @@ impl Station {
         let mut recorder = instance.recorders[self.worker].lock();
         recorder.set_batch_depth(requests.len() as u32);
         recorder.rotate(self.journal.now_ms as u64);
-        recorder.counters.bytes_in += std::mem::take(&mut self.bytes_in);
-        recorder.counters.bytes_out += std::mem::take(&mut self.bytes_out);
+        recorder.counters.traffic.add(&std::mem::take(&mut self.traffic));
         let batch = prepare(requests, &shared, session.database, &self.journal);
         let database = session.database;
         let (journal, locks) = (&mut self.journal, Locks::None);

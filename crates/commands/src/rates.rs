@@ -56,7 +56,7 @@ impl RateKeeper {
             0 => [event_loop_cycles.load(Relaxed), event_loop_duration_us.load(Relaxed)],
             _ => [0, 0],
         };
-        let own = &recorder.counters;
+        let own = &recorder.counters.traffic;
         let totals = [recorder.latency.calls(), own.bytes_in, own.bytes_out, cycles[0], cycles[1]];
         self.note_totals(worker, now_ms, totals);
     }

@@ -133,7 +133,11 @@ impl Connection {
 
     /// Nothing is under way, so another worker may serve it from now on.
     pub fn is_at_rest(&self) -> bool {
-        self.held.is_none() && !self.readable && self.inbox.is_empty() && self.outbox.is_empty() && !self.finishing
+        self.held.is_none()
+            && !self.readable
+            && self.inbox.is_empty()
+            && self.outbox.is_empty()
+            && !self.finishing
     }
 
     pub fn has_unsent(&self) -> bool {
@@ -225,7 +229,7 @@ impl Connection {
         // A read that did not fill the buffer emptied the socket; what comes later raises a new event (epoll(7)).
         self.readable = received == lent.buffer.len();
         Client::add(&self.session.client.bytes_in, received as u64);
-        lent.executor.count_traffic(received, 0);
+        lent.executor.count_read(received);
         let buffer = std::mem::take(&mut lent.buffer);
         let next = self.execute_received(&buffer[..received], lent);
         lent.buffer = buffer;
@@ -401,7 +405,7 @@ impl Connection {
             return Ok(if self.outbox.is_empty() { Sent::All } else { Sent::Blocked });
         }
         Client::add(&self.session.client.bytes_out, lent.reply.len() as u64);
-        lent.executor.count_traffic(0, lent.reply.len());
+        lent.executor.count_write(lent.reply.len());
         if !self.outbox.is_empty() {
             lent.reply.append_to(&mut self.outbox);
             lent.reply.clear();

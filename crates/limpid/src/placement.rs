@@ -8,9 +8,10 @@
 //!
 //! Not the moving: `worker` takes a connection out of its poll and hands it to the other's mailbox.
 //!
-//! Invariants: (1) what two workers know of each other is a window old, so an order moves at most half of the
-//! difference, and both sides' figures are corrected for it at once; (2) with `io-threads-always-active yes` nobody
-//! moves.
+//! With `io-threads-always-active yes` every worker gets as many clients as the others instead.
+//!
+//! Invariant: what two workers know of each other is a window old, so an order moves at most half of the difference, and
+//! both sides' figures are corrected for it at once.
 //!
 //! Thread safety: `Load` is shared atomics, written by its worker and by who gives to it; `Placement` is its worker's.
 
@@ -24,8 +25,9 @@ const WINDOW: Duration = Duration::from_millis(500);
 const SATURATED: u32 = 900;
 /// Two workers that together do less than this become one.
 const COMFORTABLE: u32 = 500;
-/// Idle processors, in thousandths of one, that make it worth waking another worker.
-const IDLE_WORTH: u32 = 500;
+/// Idle processors, in thousandths of one, that make it worth waking another worker, in two windows running. With less,
+/// the workers and who sends the requests only take the processors from each other.
+const IDLE_WORTH: u32 = 300;
 /// Connections moved in one turn of the timer: about 3 µs each.
 pub const MOVES_PER_TICK: usize = 256;
 
@@ -64,37 +66,48 @@ pub struct Giving {
     /// The first slot that was not looked at yet.
     pub slot: usize,
     pub moved: usize,
-    /// The window that clients' turns are compared in.
-    pub window: u32,
-    /// Nanoseconds of turns that are still to be given away.
-    left_ns: u64,
+    by: Measure,
+    /// What is still to be given away.
+    left: u64,
     /// With so little left it is done: clients that were not timed have no weight, and would all follow.
-    enough_ns: u64,
+    enough: u64,
+}
+
+/// What is counted of a client that goes.
+#[derive(Clone, Copy)]
+enum Measure {
+    /// Nanoseconds of its turns in this window.
+    Turns {
+        window: u32,
+    },
+    Clients,
 }
 
 impl Giving {
-    fn all(to: usize) -> Giving {
-        Giving { to, slot: 0, moved: 0, window: 0, left_ns: u64::MAX, enough_ns: 0 }
+    fn turns(to: usize, window: u32, ns: u64) -> Giving {
+        Giving { to, slot: 0, moved: 0, by: Measure::Turns { window }, left: ns, enough: ns / 16 }
     }
 
-    fn some(to: usize, window: u32, ns: u64) -> Giving {
-        Giving { to, slot: 0, moved: 0, window, left_ns: ns, enough_ns: ns / 16 }
+    fn clients(to: usize, count: usize) -> Giving {
+        Giving { to, slot: 0, moved: 0, by: Measure::Clients, left: count as u64, enough: 0 }
     }
 
     pub fn is_done(&self) -> bool {
-        self.left_ns <= self.enough_ns
+        self.left <= self.enough
     }
 
-    /// Whether a client whose turns took so long goes. One that does more than is to be given stays, and others go.
-    pub fn takes(&mut self, turns_ns: u64) -> bool {
-        if turns_ns / 2 >= self.left_ns {
-            return false;
+    /// Whether a client goes. One that does more than is to be given stays, and others go.
+    pub fn takes(&mut self, turns: &Turns) -> bool {
+        let weight = match self.by {
+            Measure::Turns { window } => turns.ns_in(window),
+            Measure::Clients => 1,
+        };
+        let goes = weight <= self.left;
+        if goes {
+            self.left -= weight;
+            self.moved += 1;
         }
-        if self.left_ns != u64::MAX {
-            self.left_ns = self.left_ns.saturating_sub(turns_ns);
-        }
-        self.moved += 1;
-        true
+        goes
     }
 }
 
@@ -122,12 +135,22 @@ pub struct Placement {
     started: Instant,
     busy_ns: u64,
     idle: Option<Idle>,
+    /// At the end of the last window another worker was worth waking.
+    wanted_help: bool,
     pub giving: Option<Giving>,
 }
 
 impl Placement {
     pub fn new(index: usize) -> Placement {
-        Placement { index, window: 0, started: Instant::now(), busy_ns: 0, idle: Idle::read(), giving: None }
+        Placement {
+            index,
+            window: 0,
+            started: Instant::now(),
+            busy_ns: 0,
+            idle: Idle::read(),
+            wanted_help: false,
+            giving: None,
+        }
     }
 
     /// The number of the current window; what is known of a connection from another one is out of date.
@@ -142,7 +165,13 @@ impl Placement {
 
     /// At the end of a window: tells the others how busy it was, and decides whether clients are to go. `turns_ns` is
     /// what all clients' turns took in it, as far as they were timed.
-    pub fn end_window(&mut self, now: Instant, loads: &[&Load], turns_ns: impl FnOnce(u32) -> u64) {
+    pub fn end_window(
+        &mut self,
+        now: Instant,
+        loads: &[&Load],
+        spread: bool,
+        turns_ns: impl FnOnce(u32) -> u64,
+    ) {
         let passed = now.duration_since(self.started);
         if passed < WINDOW || self.giving.is_some() {
             return;
@@ -150,27 +179,31 @@ impl Placement {
         let busy = (u128::from(self.busy_ns) * 1000 / passed.as_nanos().max(1)).min(1000) as u32;
         loads[self.index].busy.store(busy, Relaxed);
         let standings: Vec<Standing> = loads.iter().map(|load| load.standing()).collect();
-        let (before, idle) = (self.idle, Idle::read());
+        let idle = Idle::read();
         // Where the kernel does not tell, a processor may well be idle.
-        let idle_milli =
-            before.zip(idle).map_or(IDLE_WORTH, |(before, idle)| idle.milli_since(before));
-        if let Some(order) = order(&standings, self.index, idle_milli) {
+        let idle_milli = self.idle.zip(idle).map_or(IDLE_WORTH, |(before, now)| now.milli_since(before));
+        if spread {
+            self.giving = surplus(&standings, self.index);
+        } else if let Some(order) = self.confirm(order(&standings, self.index, idle_milli), &standings) {
             loads[self.index].busy.fetch_sub(order.load, Relaxed);
             loads[order.to].busy.fetch_add(order.load, Relaxed);
             self.giving = Some(match order.load == busy {
-                true => Giving::all(order.to),
+                true => Giving::clients(order.to, standings[self.index].connections),
                 false => {
                     let ns = turns_ns(self.window) / u64::from(busy) * u64::from(order.load);
-                    Giving::some(order.to, self.window, ns)
+                    Giving::turns(order.to, self.window, ns)
                 }
             });
         }
-        self.start_window(now, idle);
-    }
-
-    fn start_window(&mut self, now: Instant, idle: Option<Idle>) {
         self.window = self.window.wrapping_add(1);
         (self.started, self.busy_ns, self.idle) = (now, 0, idle);
+    }
+
+    /// Another worker is woken by the second order running.
+    fn confirm(&mut self, order: Option<Order>, workers: &[Standing]) -> Option<Order> {
+        let wants_help = order.is_some_and(|order| workers[order.to].connections == 0);
+        let wanted_help = std::mem::replace(&mut self.wanted_help, wants_help);
+        order.filter(|_| wanted_help || !wants_help)
     }
 }
 
@@ -186,6 +219,13 @@ pub fn newcomer(loads: &[&Load]) -> usize {
 /// The worker with the fewest clients.
 pub fn fewest(loads: &[&Load]) -> usize {
     (0..loads.len()).min_by_key(|&index| loads[index].standing().connections).unwrap_or(0)
+}
+
+/// With clients spread evenly: what worker `me` has more than the worker with the fewest, halved.
+fn surplus(workers: &[Standing], me: usize) -> Option<Giving> {
+    let (to, least) = workers.iter().enumerate().min_by_key(|(_, worker)| worker.connections)?;
+    let count = workers[me].connections.saturating_sub(least.connections) / 2;
+    (count > 0).then(|| Giving::clients(to, count))
 }
 
 /// What worker `me` is to give away, if anything. `idle` processors in thousandths.
@@ -239,7 +279,7 @@ mod tests {
     fn another_worker_is_woken_only_for_a_processor_that_is_idle() {
         let saturated = workers(&[(50, 1000), (0, 0)]);
         assert_eq!(order(&saturated, 0, 100), None);
-        assert_eq!(order(&saturated, 0, 500), Some(Order { to: 1, load: 500 }));
+        assert_eq!(order(&saturated, 0, 300), Some(Order { to: 1, load: 500 }));
     }
 
     #[test]
@@ -278,20 +318,30 @@ mod tests {
 
     #[test]
     fn a_busy_client_stays_and_the_others_go() {
-        let mut giving = Giving::some(1, 0, 500);
-        let turns_ns = [900, 10, 20, 0, 30];
-        let taken: Vec<bool> = turns_ns.iter().map(|&ns| giving.takes(ns)).collect();
+        let mut giving = Giving::turns(1, 7, 500);
+        let taken = [900, 10, 20, 0, 30].map(|ns| giving.takes(&Turns { window: 7, ns }));
         assert_eq!(taken, [false, true, true, true, true]);
+        assert!(giving.takes(&Turns { window: 6, ns: 900 }), "it did nothing in this window");
         assert!(!giving.is_done());
     }
 
     #[test]
     fn equal_clients_are_shared_equally() {
-        let mut giving = Giving::some(1, 0, 25 * 4000);
-        let moved = (0..50).filter(|_| !giving.is_done() && giving.takes(4000)).count();
+        let mut giving = Giving::turns(1, 0, 25 * 4000);
+        let client = Turns { window: 0, ns: 4000 };
+        let moved = (0..50).filter(|_| !giving.is_done() && giving.takes(&client)).count();
         assert!((23..=25).contains(&moved), "{moved}");
-        let mut everybody = Giving::all(0);
-        assert!((0..50).all(|_| !everybody.is_done() && everybody.takes(4000)));
+        let mut everybody = Giving::clients(0, 50);
+        assert!((0..50).all(|_| !everybody.is_done() && everybody.takes(&client)));
+        assert!(everybody.is_done());
+    }
+
+    #[test]
+    fn spread_evenly_the_surplus_goes_to_the_worker_with_the_fewest() {
+        let uneven = workers(&[(9, 0), (4, 0), (2, 0)]);
+        let moves = |me| surplus(&uneven, me).map(|giving| (giving.to, giving.left));
+        assert_eq!([moves(0), moves(1), moves(2)], [Some((2, 3)), Some((2, 1)), None]);
+        assert!(surplus(&workers(&[(3, 900), (2, 0)]), 0).is_none(), "one more is even");
     }
 
     #[test]
@@ -307,19 +357,23 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_decided_before_a_window_has_passed() {
+    fn a_worker_is_woken_when_two_windows_running_were_full() {
         let loads = [Load::default(), Load::default()];
         let all: Vec<&Load> = loads.iter().collect();
         loads[0].connections.store(2, Relaxed);
         let mut placement = Placement::new(0);
         let start = placement.started;
-        placement.idle = None;
-        placement.add_busy(WINDOW.as_nanos() as u64);
-        placement.end_window(start + WINDOW / 2, &all, |_| 1000);
-        assert!(placement.giving.is_none());
-        placement.end_window(start + WINDOW, &all, |_| 1000);
+        let mut full_until = |moment: Instant| {
+            placement.idle = None;
+            placement.add_busy(WINDOW.as_nanos() as u64);
+            placement.end_window(moment, &all, false, |_| 1000);
+            placement.giving.is_some()
+        };
+        assert!(!full_until(start + WINDOW / 2), "the window is not over");
+        assert!(!full_until(start + WINDOW), "it may be a moment's work");
+        assert!(full_until(start + WINDOW * 2));
         let giving = placement.giving.as_ref().expect("it did not wait for a moment");
-        assert_eq!((giving.to, giving.left_ns), (1, 500));
+        assert_eq!((giving.to, giving.left), (1, 500));
         assert_eq!((loads[0].standing().busy, loads[1].standing().busy), (500, 500));
     }
 }

@@ -383,17 +383,19 @@ impl Worker {
 
     /// Decides now and then whether clients are to move to another worker, and moves some that are to.
     fn place(&mut self, instance: &Instance, now: Instant) {
-        if self.mailboxes.len() == 1 || instance.settings.io_threads_always_active() {
+        if self.mailboxes.len() == 1 {
             return;
         }
+        let spread = instance.settings.io_threads_always_active();
         let loads: Vec<&Load> = self.mailboxes.iter().map(|mailbox| &mailbox.load).collect();
         let turns = |window| self.connections.iter().flatten().map(|c| c.turns.ns_in(window)).sum();
-        self.placement.end_window(now, &loads, turns);
+        self.placement.end_window(now, &loads, spread, turns);
         let Some(mut giving) = self.placement.giving.take() else { return };
         let mut moves = 0;
         while giving.slot < self.connections.len() && !giving.is_done() && moves < MOVES_PER_TICK {
-            let movable = self.connections[giving.slot].as_deref().filter(|connection| connection.is_at_rest());
-            if movable.is_some_and(|connection| giving.takes(connection.turns.ns_in(giving.window))) {
+            let movable =
+                self.connections[giving.slot].as_deref().filter(|connection| connection.is_at_rest());
+            if movable.is_some_and(|connection| giving.takes(&connection.turns)) {
                 self.move_away(giving.slot, giving.to);
                 moves += 1;
             }

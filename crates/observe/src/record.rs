@@ -126,10 +126,39 @@ pub struct Counters {
     pub evicted: u64,
     /// Keys expired.
     pub expired: u64,
+    /// What went through its sockets.
+    pub traffic: Traffic,
+}
+
+/// What went through a worker's sockets.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Traffic {
     /// Bytes received.
     pub bytes_in: u64,
     /// Bytes sent.
     pub bytes_out: u64,
+    /// Reads that received something.
+    pub reads: u64,
+    /// Writes of replies, each of one or more.
+    pub writes: u64,
+}
+
+impl Traffic {
+    /// Adds another worker's, or what came since.
+    pub fn add(&mut self, other: &Traffic) {
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.reads += other.reads;
+        self.writes += other.writes;
+    }
+
+    /// Takes away what was counted before.
+    pub fn subtract(&mut self, before: &Traffic) {
+        self.bytes_in = self.bytes_in.saturating_sub(before.bytes_in);
+        self.bytes_out = self.bytes_out.saturating_sub(before.bytes_out);
+        self.reads = self.reads.saturating_sub(before.reads);
+        self.writes = self.writes.saturating_sub(before.writes);
+    }
 }
 
 impl Counters {
@@ -139,8 +168,7 @@ impl Counters {
         self.misses += other.misses;
         self.evicted += other.evicted;
         self.expired += other.expired;
-        self.bytes_in += other.bytes_in;
-        self.bytes_out += other.bytes_out;
+        self.traffic.add(&other.traffic);
     }
 
     /// Takes away what was counted before.
@@ -149,8 +177,7 @@ impl Counters {
         self.misses = self.misses.saturating_sub(before.misses);
         self.evicted = self.evicted.saturating_sub(before.evicted);
         self.expired = self.expired.saturating_sub(before.expired);
-        self.bytes_in = self.bytes_in.saturating_sub(before.bytes_in);
-        self.bytes_out = self.bytes_out.saturating_sub(before.bytes_out);
+        self.traffic.subtract(&before.traffic);
     }
 }
 
@@ -387,6 +414,8 @@ const _: () = assert!(
 pub struct Snapshot {
     /// Exact counts.
     pub counters: Counters,
+    /// The traffic of each worker, in their order.
+    pub traffic: Vec<Traffic>,
     /// Errors by code, exact.
     pub errors: Errors,
     /// Observer 1.
@@ -436,6 +465,7 @@ impl Snapshot {
     /// The other fields stay empty.
     pub fn add_statistics(&mut self, worker: &Recorder) {
         self.counters.add(&worker.counters);
+        self.traffic.push(worker.counters.traffic);
         self.errors.merge(&worker.errors);
         self.latency.add(&worker.latency);
     }

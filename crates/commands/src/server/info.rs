@@ -33,6 +33,7 @@ const SECTIONS: &[Section] = &[
     Section { name: "Clients", is_default: true, write: state::clients },
     Section { name: "Memory", is_default: true, write: memory::memory },
     Section { name: "Persistence", is_default: true, write: state::persistence },
+    Section { name: "Threads", is_default: true, write: traffic::threads },
     Section { name: "Stats", is_default: true, write: traffic::stats },
     Section { name: "Replication", is_default: true, write: state::replication },
     Section { name: "CPU", is_default: true, write: process::cpu },

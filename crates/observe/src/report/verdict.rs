@@ -63,8 +63,8 @@ fn overview(input: &Input<'_>) -> Node {
         ("keys".into(), Node::integer(total.keys)),
         ("entries_bytes".into(), Node::integer(total.bytes)),
         ("used_memory_bytes".into(), Node::integer(input.facts.used_memory_bytes)),
-        ("received_bytes".into(), Node::integer(counters.bytes_in)),
-        ("sent_bytes".into(), Node::integer(counters.bytes_out)),
+        ("received_bytes".into(), Node::integer(counters.traffic.bytes_in)),
+        ("sent_bytes".into(), Node::integer(counters.traffic.bytes_out)),
         ("clients".into(), Node::integer(input.clients.len() as u64)),
     ])
 }

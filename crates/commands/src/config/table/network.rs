@@ -81,7 +81,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "io-threads-always-active",
         Kind::Bool,
         "no",
-        "Spread clients over all workers at once, instead of over as many as the load needs.",
+        "Spread clients evenly over all workers, instead of over as few as have time for them.",
     ),
     Directive::live(
         "busy-poll-us",

@@ -6,6 +6,7 @@
 
 use super::Report;
 use crate::registry;
+use observe::record::Traffic;
 use observe::record::latency::{CommandStats, Stage};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -19,8 +20,8 @@ pub(super) fn stats(report: &mut Report<'_>) {
     report.field("total_connections_received", connections);
     report.field("total_commands_processed", commands);
     report.field("instantaneous_ops_per_sec", rates.commands);
-    report.field("total_net_input_bytes", exact.bytes_in);
-    report.field("total_net_output_bytes", exact.bytes_out);
+    report.field("total_net_input_bytes", exact.traffic.bytes_in);
+    report.field("total_net_output_bytes", exact.traffic.bytes_out);
     report.fields(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"], 0);
     report.field("instantaneous_input_kbps", format_args!("{:.2}", rates.bytes_in as f64 / 1024.0));
     report.field("instantaneous_output_kbps", format_args!("{:.2}", rates.bytes_out as f64 / 1024.0));
@@ -38,6 +39,8 @@ pub(super) fn stats(report: &mut Report<'_>) {
     absent(report);
     report.field("total_error_replies", report.snapshot.errors.total());
     report.field("dump_payload_sanitizations", 0);
+    report.field("total_reads_processed", exact.traffic.reads);
+    report.field("total_writes_processed", exact.traffic.writes);
     let query_limit = counters.query_limit_disconnections.load(Relaxed);
     let output_limit = counters.output_limit_disconnections.load(Relaxed);
     report.field("client_query_buffer_limit_disconnections", query_limit);
@@ -65,6 +68,20 @@ fn absent(report: &mut Report<'_>) {
     report.fields(&["active_defrag_key_hits", "active_defrag_key_misses", "total_active_defrag_time"], 0);
     report.fields(&["current_active_defrag_time", "tracking_total_keys", "tracking_total_items"], 0);
     report.fields(&["tracking_total_prefixes", "unexpected_error_replies"], 0);
+}
+
+/// The clients that each worker serves now, and its reads and writes since the start or CONFIG RESETSTAT.
+pub(super) fn threads(report: &mut Report<'_>) {
+    let mut clients = vec![0; report.instance.workers];
+    for client in report.instance.clients.all() {
+        clients[client.worker.load(Relaxed)] += 1;
+    }
+    let traffic = std::mem::take(&mut report.snapshot.traffic);
+    for (worker, (clients, traffic)) in clients.into_iter().zip(traffic).enumerate() {
+        let Traffic { reads, writes, .. } = traffic;
+        let line = format_args!("clients={clients},reads={reads},writes={writes}");
+        report.field(&format!("io_thread_{worker}"), line);
+    }
 }
 
 fn errors_with(report: &Report<'_>, code: &str) -> u64 {

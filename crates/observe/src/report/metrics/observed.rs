@@ -122,8 +122,8 @@ fn traffic(out: &mut Exposition, counters: &Snapshot) {
         ("redis_keyspace_misses_total", "Reads that did not find their key.", counts.misses),
         ("redis_expired_keys_total", "Keys removed because their time was over.", counts.expired),
         ("redis_evicted_keys_total", "Keys removed to stay within maxmemory.", counts.evicted),
-        ("redis_net_input_bytes_total", "Bytes received from clients.", counts.bytes_in),
-        ("redis_net_output_bytes_total", "Bytes sent to clients.", counts.bytes_out),
+        ("redis_net_input_bytes_total", "Bytes received from clients.", counts.traffic.bytes_in),
+        ("redis_net_output_bytes_total", "Bytes sent to clients.", counts.traffic.bytes_out),
     ] {
         out.single(name, Kind::Counter, help, value as f64);
     }
