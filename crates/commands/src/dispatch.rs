@@ -51,6 +51,10 @@ pub(crate) struct Prepared<'a> {
     pub key: Option<Key<'a>>,
 }
 
+/// The prepared requests of a batch. It has room for the longest one, so it is filled where it lies: to move it would
+/// copy kilobytes for every batch of one.
+type Batch<'a> = SmallVec<[Prepared<'a>; BATCH_MAX]>;
+
 impl Prepared<'_> {
     pub(crate) fn index(&self) -> u16 {
         self.entry.map_or(UNKNOWN, |entry| entry.index)
@@ -229,7 +233,8 @@ impl Station {
         recorder.set_batch_depth(requests.len() as u32);
         recorder.rotate(self.journal.now_ms as u64);
         recorder.counters.traffic.add(&std::mem::take(&mut self.traffic));
-        let batch = prepare(requests, &shared, session.database, &self.journal);
+        let mut batch = Batch::new();
+        prepare(requests, &mut batch, &shared, session.database, &self.journal);
         let database = session.database;
         let (journal, locks) = (&mut self.journal, Locks::None);
         let data = Data { databases: &shared, database, journal, recorder, locks, first: None };
@@ -283,11 +288,11 @@ impl Station {
 #[inline]
 fn prepare<'a>(
     requests: &[Args<'a>],
+    batch: &mut Batch<'a>,
     databases: &Databases,
     database: usize,
     journal: &Journal,
-) -> SmallVec<[Prepared<'a>; BATCH_MAX]> {
-    let mut batch: SmallVec<[Prepared<'a>; BATCH_MAX]> = SmallVec::new();
+) {
     for args in requests {
         batch.push(prepare_one(*args, journal));
     }
@@ -297,7 +302,6 @@ fn prepare<'a>(
         keys().for_each(|key| database.prefetch_bucket(key.hash));
         keys().for_each(|key| database.prefetch_entry(key.hash));
     }
-    batch
 }
 
 #[inline(always)]
