@@ -84,8 +84,6 @@ pub struct Client {
     pub output_blocked: AtomicU64,
     pub authenticated: AtomicBool,
     pub killed: AtomicBool,
-    /// CLIENT NO-EVICT and CLIENT NO-TOUCH.
-    pub no_touch: AtomicBool,
 }
 
 impl Client {
@@ -115,7 +113,6 @@ impl Client {
             output_blocked: AtomicU64::new(0),
             authenticated: AtomicBool::new(false),
             killed: AtomicBool::new(false),
-            no_touch: AtomicBool::new(false),
         }
     }
 
