@@ -133,6 +133,7 @@ impl CommandError {
         CommandError::fixed("ERR Protocol version is not an integer or out of range");
     pub const CLIENT_NAME_NOT_PRINTABLE: CommandError =
         CommandError::fixed("ERR Client names cannot contain spaces, newlines or special characters.");
+    pub const INVALID_CLIENT_ID: CommandError = CommandError::fixed("ERR Invalid client ID");
     pub const CLIENT_ID_NOT_POSITIVE: CommandError =
         CommandError::fixed("ERR client-id should be greater than 0");
     pub const MAXAGE_NOT_AN_INTEGER: CommandError =

@@ -295,6 +295,27 @@ mod tests {
         assert_eq!(first.run(b"EXEC"), b"*1\r\n$-1\r\n");
     }
 
+    /// As in Redis's own suite: a key past its deadline counts as missing, before the swap and after it.
+    #[test]
+    fn a_swap_breaks_no_watch_of_a_key_that_has_expired() {
+        for other in ["PING", "SET x bar PX 1"] {
+            let mut first = Bench::with(crate::config::Settings::new(), 2);
+            let mut second = first.sharing();
+            first.run(b"SET x foo PX 1\r\nSELECT 1");
+            first.run(other.as_bytes());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            first.run(b"WATCH x");
+            second.run(b"SWAPDB 0 1");
+            first.run(b"MULTI\r\nPING");
+            assert_eq!(first.run(b"EXEC"), b"*1\r\n+PONG\r\n", "after {other}");
+        }
+        let mut first = Bench::with(crate::config::Settings::new(), 2);
+        let mut second = first.sharing();
+        first.run(b"SET x foo\r\nSELECT 1\r\nWATCH x\r\nMULTI");
+        second.run(b"SWAPDB 0 1");
+        assert_eq!(first.run(b"EXEC"), b"*-1\r\n", "the key came with the swap");
+    }
+
     #[test]
     fn time_is_told_in_seconds_and_microseconds() {
         let reply = String::from_utf8(Bench::new().run(b"TIME")).expect("text");

@@ -256,7 +256,7 @@ impl Databases {
         let mut new = Box::new(Database::new(journal.now_ms));
         for (old, new) in old.stripes.iter_mut().zip(&mut new.stripes) {
             let contents = old.contents_mut();
-            contents.touch_watched(|hash| contents.has_hash(hash, journal));
+            contents.touch_watched(|hash| contents.has_live(hash, journal));
             old.swap_watches(new);
         }
         let _ = self.numbered[number].set(new);
@@ -275,7 +275,7 @@ impl Databases {
         let (mut one, mut other) = (take(first), take(second));
         for (one, other) in one.stripes.iter_mut().zip(&mut other.stripes) {
             let (here, there) = (one.contents_mut(), other.contents_mut());
-            let either = |hash| here.has_hash(hash, journal) || there.has_hash(hash, journal);
+            let either = |hash| here.has_live(hash, journal) || there.has_live(hash, journal);
             here.touch_watched(either);
             there.touch_watched(either);
             one.swap_watches(other);

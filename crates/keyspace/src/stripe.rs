@@ -475,12 +475,14 @@ impl Contents {
         }
     }
 
-    /// Whether some entry has this hash.
-    pub(crate) fn has_hash(&self, hash: u64, journal: &Journal) -> bool {
+    /// Whether some entry has this hash and is not past its deadline.
+    pub(crate) fn has_live(&self, hash: u64, journal: &Journal) -> bool {
         let mut found = false;
         let position = hash << crate::hash::STRIPE_BITS;
-        self.table
-            .walk(position, 1, &journal.hasher, |entry| found |= journal.hasher.hash(entry.key()) == hash);
+        self.table.walk(position, 1, &journal.hasher, |entry| {
+            let is_live = entry.expiry_ms().is_none_or(|expiry_ms| expiry_ms > journal.now_ms);
+            found |= is_live && journal.hasher.hash(entry.key()) == hash;
+        });
         found
     }
 

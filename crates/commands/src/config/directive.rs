@@ -54,6 +54,8 @@ pub enum Change {
     Anytime,
     /// At start only.
     AtStart,
+    /// At start; CONFIG SET takes the value it has. Other servers change it while they run, so tools set it.
+    AtRestart,
     /// By CONFIG SET only where `enable-protected-configs` allows it.
     Protected,
 }
@@ -94,6 +96,8 @@ pub struct Directive {
     /// In canonical form.
     pub default: &'static str,
     pub change: Change,
+    /// A pattern of CONFIG GET does not find it; its name does. For what only tests of other servers use.
+    pub is_hidden: bool,
     pub support: Support,
     /// Live: what it does. Otherwise: why it has no effect, as a clause that reads well after `name: `.
     pub summary: &'static str,
@@ -112,6 +116,7 @@ impl Directive {
             kind,
             default,
             change: Change::Anytime,
+            is_hidden: false,
             support: Support::Live,
             summary,
         }
@@ -124,7 +129,16 @@ impl Directive {
         why: &'static str,
     ) -> Self {
         let support = Support::Accepted;
-        Directive { name, aliases: &[], kind, default, change: Change::Anytime, support, summary: why }
+        Directive {
+            name,
+            aliases: &[],
+            kind,
+            default,
+            change: Change::Anytime,
+            is_hidden: false,
+            support,
+            summary: why,
+        }
     }
 
     /// `off` holds the values that are accepted in silence; the first is the default.
@@ -142,6 +156,7 @@ impl Directive {
             kind,
             default: off[0],
             change: Change::Anytime,
+            is_hidden: false,
             support,
             summary: why,
         }
@@ -153,6 +168,14 @@ impl Directive {
 
     pub(super) const fn at_start(self) -> Self {
         Directive { change: Change::AtStart, ..self }
+    }
+
+    pub(super) const fn at_restart(self) -> Self {
+        Directive { change: Change::AtRestart, ..self }
+    }
+
+    pub(super) const fn hidden(self) -> Self {
+        Directive { is_hidden: true, ..self }
     }
 
     pub(super) const fn protected(self) -> Self {

@@ -104,7 +104,7 @@ impl Settings {
             return find(pattern).map(|(index, _)| (Cow::Owned(asked), text(index))).into_iter().collect();
         }
         let mut found = Vec::new();
-        for (index, directive) in directives().enumerate() {
+        for (index, directive) in directives().enumerate().filter(|(_, directive)| !directive.is_hidden) {
             let names = std::iter::once(&directive.name).chain(directive.aliases);
             let matching = names.filter(|name| glob_matches(pattern, name.as_bytes()));
             found.extend(matching.map(|name| (Cow::Borrowed(*name), text(index))));
@@ -152,6 +152,9 @@ impl Settings {
             let current = texts.get(index).map_or("", String::as_str);
             let text =
                 value::canonical(directive, &[value], current).map_err(|reason| set_error(asked, &reason))?;
+            if directive.change == Change::AtRestart && text != current {
+                return Err(set_error(asked, "set it in the configuration file and restart the server"));
+            }
             if directive.is_absent_feature(&text) {
                 return Err(set_error(asked, &format!("not supported: {}", directive.summary)));
             }
@@ -322,10 +325,30 @@ mod tests {
     }
 
     #[test]
+    fn what_needs_a_restart_may_be_set_to_what_it_is() {
+        let settings = Settings::new();
+        let set = |value: &str| settings.set(&[(b"port", value.as_bytes())], true);
+        assert_eq!(set("6379").map(|changed| changed.len()), Ok(0));
+        let error = set("7000").expect_err("the socket is open already");
+        assert!(error.contains("'port'") && error.contains("restart"), "{error}");
+        assert_eq!(settings.port(), 6379);
+    }
+
+    #[test]
+    fn hidden_directives_are_found_by_their_name_only() {
+        let settings = Settings::new();
+        assert!(settings.get(b"key-load-dela*").is_empty());
+        assert_eq!(settings.get(b"key-load-delay").len(), 1);
+    }
+
+    #[test]
     fn get_of_everything_gives_every_name_once() {
         let settings = Settings::new();
         let all = names(&settings, "*");
-        assert_eq!(all.len(), directives().map(|d| 1 + d.aliases.len()).sum::<usize>());
+        assert_eq!(
+            all.len(),
+            directives().filter(|directive| !directive.is_hidden).map(|d| 1 + d.aliases.len()).sum::<usize>()
+        );
         assert_eq!(names(&settings, "**"), all);
         assert_eq!(settings.get_all(&[b"*", b"port", b"PORT"]).len(), all.len());
     }

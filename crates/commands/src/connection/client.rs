@@ -216,7 +216,7 @@ fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let filter = Filter::parse(args, 2)?;
+    let filter = Filter::parse(args, 2, CommandError::INVALID_CLIENT_ID)?;
     note_command(ctx, args);
     let (asking, now_ms) = (ctx.session.client.id, ctx.data.now_ms());
     let clients = ctx.instance.clients.all();
@@ -230,7 +230,7 @@ fn kill(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if args.len() == 3 {
         return kill_by_address(ctx, args.at(2));
     }
-    let mut filter = Filter::parse(args, 2)?;
+    let mut filter = Filter::parse(args, 2, CommandError::CLIENT_ID_NOT_POSITIVE)?;
     filter.skips_self.get_or_insert(true);
     let (asking, now_ms) = (ctx.session.client.id, ctx.data.now_ms());
     let clients = ctx.instance.clients.all();

@@ -24,8 +24,8 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Reads options from argument `from` on.
-    pub fn parse(args: Args<'_>, from: usize) -> Result<Filter, CommandError> {
+    /// Reads options from argument `from` on. `not_an_id` is the answer to an ID that is no number.
+    pub fn parse(args: Args<'_>, from: usize, not_an_id: CommandError) -> Result<Filter, CommandError> {
         let mut filter = Filter::default();
         let mut at = from;
         while let Some(option) = args.get(at) {
@@ -33,7 +33,7 @@ impl Filter {
             let is = |name: &[u8]| option.eq_ignore_ascii_case(name);
             at += 2;
             if is(b"ID") {
-                at = filter.parse_ids(args, at - 1)?;
+                at = filter.parse_ids(args, at - 1, &not_an_id)?;
             } else if is(b"TYPE") {
                 filter.matches_nothing |= !is_normal(value)?;
             } else if is(b"USER") {
@@ -60,14 +60,19 @@ impl Filter {
     }
 
     /// One id or several, up to the next option; returns where that is.
-    fn parse_ids(&mut self, args: Args<'_>, from: usize) -> Result<usize, CommandError> {
+    fn parse_ids(
+        &mut self,
+        args: Args<'_>,
+        from: usize,
+        not_an_id: &CommandError,
+    ) -> Result<usize, CommandError> {
         let mut at = from;
         while let Some(id) = args.get(at).and_then(wire::number::parse_i64) {
             let id = u64::try_from(id).ok().filter(|&id| id > 0);
             self.ids.push(id.ok_or(CommandError::CLIENT_ID_NOT_POSITIVE)?);
             at += 1;
         }
-        if at == from { Err(CommandError::SYNTAX) } else { Ok(at) }
+        if at == from { Err(not_an_id.clone()) } else { Ok(at) }
     }
 
     /// Whether a client meets all conditions; `asking` is the id of the client that asks.
@@ -111,7 +116,7 @@ mod tests {
     use wire::OwnedArgs;
 
     fn parse(words: &[&str]) -> Result<Filter, CommandError> {
-        Filter::parse(OwnedArgs::from_slices(words).as_args(), 0)
+        Filter::parse(OwnedArgs::from_slices(words).as_args(), 0, CommandError::INVALID_CLIENT_ID)
     }
 
     fn client(id: u64) -> Client {
@@ -157,7 +162,7 @@ mod tests {
     fn mistakes_get_their_text() {
         let table: [(&[&str], &str); 8] = [
             (&["ID"], "ERR syntax error"),
-            (&["ID", "x"], "ERR syntax error"),
+            (&["ID", "x"], "ERR Invalid client ID"),
             (&["ID", "0"], "ERR client-id should be greater than 0"),
             (&["TYPE", "foo"], "ERR Unknown client type 'foo'"),
             (&["USER", "bob"], "ERR No such user 'bob'"),

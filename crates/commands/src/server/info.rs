@@ -145,8 +145,17 @@ mod tests {
     fn sections_are_chosen_by_name_and_come_in_one_order() {
         let mut bench = Bench::new();
         let plain = info(&mut bench, "INFO");
-        let defaults =
-            ["Server", "Clients", "Memory", "Persistence", "Stats", "Replication", "CPU", "Modules"];
+        let defaults = [
+            "Server",
+            "Clients",
+            "Memory",
+            "Persistence",
+            "Threads",
+            "Stats",
+            "Replication",
+            "CPU",
+            "Modules",
+        ];
         assert_eq!(sections(&plain)[..8], defaults);
         assert!(!sections(&plain).contains(&"Commandstats"));
         assert_eq!(sections(&info(&mut bench, "INFO default")), sections(&plain));

@@ -115,5 +115,6 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         Kind::Int { min: i32::MIN as i64, max: INT_MAX },
         "0",
         "nothing is loaded at start that could be delayed",
-    ),
+    )
+    .hidden(),
 ];

@@ -15,14 +15,14 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "* -::*",
         "Addresses to listen on; a leading '-' lets an address be missing on this machine.",
     )
-    .at_start(),
+    .at_restart(),
     Directive::live(
         "port",
         Kind::Int { min: 0, max: 65535 },
         "6379",
         "TCP port for clients; 0 listens on no TCP port.",
     )
-    .at_start(),
+    .at_restart(),
     Directive::live(
         "unixsocket",
         Kind::Text,
@@ -76,7 +76,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "0",
         "Worker threads, each with its own connections and all executing commands; 0 is one per core.",
     )
-    .at_start(),
+    .at_restart(),
     Directive::live(
         "io-threads-always-active",
         Kind::Bool,
@@ -110,7 +110,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     Directive::absent("mptcp", Kind::Bool, &["no"], Refusal::Warn, NO_MPTCP).at_start(),
     Directive::absent("repl-mptcp", Kind::Bool, &["no"], Refusal::Warn, NO_MPTCP).at_start(),
     Directive::absent("rdma-port", Kind::Int { min: 0, max: 65535 }, &["0"], Refusal::Warn, NO_RDMA)
-        .at_start(),
+        .at_restart(),
     Directive::accepted("rdma-bind", Kind::Words { min: 0, max: 16 }, "", NO_RDMA).at_start(),
     Directive::accepted("rdma-rx-size", Kind::Size { min: 65536, max: 16 << 20 }, "1048576", NO_RDMA)
         .at_start(),

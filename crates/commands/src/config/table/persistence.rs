@@ -36,7 +36,8 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         Kind::Int { min: i32::MIN as i64, max: INT_MAX },
         "0",
         NO_SNAPSHOTS,
-    ),
+    )
+    .hidden(),
     Directive::accepted("rdb-version-check", Kind::Enum(&["strict", "relaxed"]), "strict", NO_SNAPSHOTS),
     Directive::accepted("sanitize-dump-payload", Kind::Enum(&["no", "yes", "clients"]), "no", NO_SNAPSHOTS),
     Directive::accepted("appendfilename", Kind::Text, "appendonly.aof", NO_LOG).at_start(),

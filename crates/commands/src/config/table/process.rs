@@ -55,14 +55,14 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "text",
         "Shape of a log line; legacy is another name for text.",
     )
-    .at_start(),
+    .at_restart(),
     Directive::live(
         "log-timestamp-format",
         Kind::Enum(&["legacy", "iso8601", "milliseconds"]),
         "legacy",
         "How a log line writes its time, always UTC.",
     )
-    .at_start(),
+    .at_restart(),
     Directive::absent("syslog-enabled", Kind::Bool, &["no"], Refusal::Warn, NO_SYSLOG).at_start(),
     Directive::accepted("syslog-ident", Kind::Text, "limpid", NO_SYSLOG).at_start(),
     Directive::accepted(

@@ -64,7 +64,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     ),
     Directive::accepted("repl-backlog-size", Kind::Size { min: 1, max: SIZE_MAX }, "10485760", NO_REPLICATION),
     Directive::accepted("repl-backlog-ttl", Kind::Int { min: 0, max: i64::MAX }, "3600", NO_REPLICATION),
-    Directive::accepted("repl-rdb-channel", Kind::Bool, "no", NO_REPLICATION),
+    Directive::accepted("repl-rdb-channel", Kind::Bool, "no", NO_REPLICATION).hidden(),
     Directive::accepted("dual-channel-replication-enabled", Kind::Bool, "no", NO_REPLICATION),
     Directive::accepted(
         "propagation-error-behavior",

@@ -79,7 +79,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
 
 pub(super) const TLS_DIRECTIVES: &[Directive] = &[
     Directive::absent("tls-port", Kind::Int { min: 0, max: 65535 }, &["0"], Refusal::Stop, NO_TLS_LISTENER)
-        .at_start(),
+        .at_restart(),
     Directive::absent(
         "tls-replication",
         Kind::Bool,
