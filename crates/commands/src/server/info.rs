@@ -156,7 +156,7 @@ mod tests {
             "CPU",
             "Modules",
         ];
-        assert_eq!(sections(&plain)[..8], defaults);
+        assert_eq!(sections(&plain)[..9], defaults);
         assert!(!sections(&plain).contains(&"Commandstats"));
         assert_eq!(sections(&info(&mut bench, "INFO default")), sections(&plain));
         assert_eq!(sections(&info(&mut bench, "INFO everything")).len(), SECTIONS.len());
