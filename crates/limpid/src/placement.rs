@@ -135,6 +135,8 @@ pub struct Placement {
     started: Instant,
     busy_ns: u64,
     idle: Option<Idle>,
+    /// What this worker told the others last.
+    told_busy: u32,
     /// At the end of the last window another worker was worth waking.
     wanted_help: bool,
     pub giving: Option<Giving>,
@@ -148,6 +150,7 @@ impl Placement {
             started: Instant::now(),
             busy_ns: 0,
             idle: Idle::read(),
+            told_busy: 0,
             wanted_help: false,
             giving: None,
         }
@@ -177,8 +180,17 @@ impl Placement {
             return;
         }
         let busy = (u128::from(self.busy_ns) * 1000 / passed.as_nanos().max(1)).min(1000) as u32;
-        loads[self.index].busy.store(busy, Relaxed);
-        let standings: Vec<Standing> = loads.iter().map(|load| load.standing()).collect();
+        let was_told = loads[self.index].busy.swap(busy, Relaxed);
+        if was_told != self.told_busy {
+            // Another worker has given it clients meanwhile: what was measured is not what is to come.
+            self.told_busy = busy.max(was_told);
+            loads[self.index].busy.store(self.told_busy, Relaxed);
+            return self.start_window(now, Idle::read());
+        }
+        self.told_busy = busy;
+        let mut standings: Vec<Standing> = loads.iter().map(|load| load.standing()).collect();
+        // Not what another worker has just added to it.
+        standings[self.index].busy = busy;
         let idle = Idle::read();
         // Where the kernel does not tell, a processor may well be idle.
         let idle_milli = self.idle.zip(idle).map_or(IDLE_WORTH, |(before, now)| now.milli_since(before));
@@ -186,6 +198,7 @@ impl Placement {
             self.giving = surplus(&standings, self.index);
         } else if let Some(order) = self.confirm(order(&standings, self.index, idle_milli), &standings) {
             loads[self.index].busy.fetch_sub(order.load, Relaxed);
+            self.told_busy -= order.load;
             loads[order.to].busy.fetch_add(order.load, Relaxed);
             self.giving = Some(match order.load == busy {
                 true => Giving::clients(order.to, standings[self.index].connections),
@@ -195,6 +208,10 @@ impl Placement {
                 }
             });
         }
+        self.start_window(now, idle);
+    }
+
+    fn start_window(&mut self, now: Instant, idle: Option<Idle>) {
         self.window = self.window.wrapping_add(1);
         (self.started, self.busy_ns, self.idle) = (now, 0, idle);
     }
@@ -375,5 +392,23 @@ mod tests {
         let giving = placement.giving.as_ref().expect("it did not wait for a moment");
         assert_eq!((giving.to, giving.left), (1, 500));
         assert_eq!((loads[0].standing().busy, loads[1].standing().busy), (500, 500));
+    }
+
+    #[test]
+    fn who_was_just_given_clients_does_not_give_them_back() {
+        let loads = [Load::default(), Load::default()];
+        let all: Vec<&Load> = loads.iter().collect();
+        loads[0].connections.store(1, Relaxed);
+        let mut placement = Placement::new(1);
+        let start = placement.started;
+        // Worker 0 gives ten clients near the end of a window in which worker 1 had nothing to do.
+        loads[1].connections.store(10, Relaxed);
+        loads[1].busy.fetch_add(450, Relaxed);
+        placement.end_window(start + WINDOW, &all, false, |_| 0);
+        assert!(placement.giving.is_none());
+        assert_eq!(loads[1].standing().busy, 450, "others count on what is to come");
+        placement.end_window(start + WINDOW * 2, &all, false, |_| 0);
+        let giving = placement.giving.as_ref().expect("a whole window without work");
+        assert_eq!((giving.to, giving.left, loads[1].standing().busy), (0, 10, 0));
     }
 }

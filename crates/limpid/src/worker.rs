@@ -89,8 +89,9 @@ pub struct Worker {
     /// What is read now may have waited in its socket for long.
     after_long_turn: bool,
     had_long_turn: bool,
-    /// On the keyspace's clock.
+    /// When the last turn started, on the keyspace's clock, and whose it was.
     turn_started_ms: i64,
+    turn_slot: usize,
     /// Cycles, and nanoseconds spent in them, since the last turn of the timer.
     cycles: u64,
     cycles_ns: u64,
@@ -136,6 +137,7 @@ impl Worker {
             after_long_turn: false,
             had_long_turn: false,
             turn_started_ms: 0,
+            turn_slot: 0,
             cycles: 0,
             cycles_ns: 0,
             placement: Placement::new(index),
@@ -165,9 +167,8 @@ impl Worker {
             self.serve_busy(arrived);
             let now = Instant::now();
             let cycle_ns = clock::now().ns_since(arrived);
-            let now_ms = instance.now_ms();
-            self.after_long_turn = self.had_long_turn || now_ms - self.turn_started_ms >= LONG_TURN_MS;
-            self.had_long_turn = false;
+            self.end_turn(instance.now_ms());
+            self.after_long_turn = std::mem::take(&mut self.had_long_turn);
             self.cycles += 1;
             self.cycles_ns += cycle_ns;
             behind = if behind || now >= next_tick { self.executor.tick(now >= next_tick) } else { false };
@@ -265,13 +266,25 @@ impl Worker {
         }
     }
 
+    /// Notes a turn that took long; others were timed by sample, or not at all.
+    fn end_turn(&mut self, now_ms: i64) {
+        let took_ms = now_ms - std::mem::replace(&mut self.turn_started_ms, now_ms);
+        if took_ms < LONG_TURN_MS {
+            return;
+        }
+        self.had_long_turn = true;
+        if let Some(Some(connection)) = self.connections.get_mut(self.turn_slot) {
+            connection.turns.add(self.placement.window(), took_ms as u64 * 1_000_000);
+        }
+    }
+
     fn turn(&mut self, slot: usize, arrived: Ticks) {
+        let now_ms = self.executor.instance.now_ms();
+        self.end_turn(now_ms);
+        self.turn_slot = slot;
         let Worker { connections, executor, buffer, reply, spans, busy, turns, placement, .. } = self;
         let Some(Some(connection)) = connections.get_mut(slot) else { return };
-        let now_ms = executor.instance.now_ms();
         *turns += 1;
-        self.had_long_turn |= now_ms - self.turn_started_ms >= LONG_TURN_MS;
-        self.turn_started_ms = now_ms;
         let sampled = if turns.is_multiple_of(u64::from(TIMED_EVERY)) { TIMED_EVERY } else { 0 };
         executor.others_ready = (self.ready + busy.len()) as u32;
         let arrived = Arrival { at: arrived, weight: if self.after_long_turn { 1 } else { sampled } };
@@ -279,7 +292,8 @@ impl Worker {
         let started = (sampled > 0).then(clock::now);
         let next = connection.turn(&mut lent);
         if let Some(started) = started {
-            connection.turns.add(placement.window(), clock::now().ns_since(started));
+            let ns = clock::now().ns_since(started).min(LONG_TURN_MS as u64 * 1_000_000);
+            connection.turns.add(placement.window(), ns * u64::from(TIMED_EVERY));
         }
         match next {
             Next::Wait => {}
