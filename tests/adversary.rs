@@ -293,6 +293,19 @@ fn closing_in_the_middle_of_anything_is_survived() {
 /// More shared values than one system call takes, and a reply of many parts: all of it arrives although the socket
 /// never was full.
 #[test]
+fn a_full_disk_under_the_log_disturbs_nobody() {
+    let mut scene = Scene::new(&["--logfile", "/dev/full", "--loglevel", "debug"]);
+    for _ in 0..100 {
+        // Each is worth a line in the log.
+        let mut attacker = scene.server.client();
+        attacker.send_raw(b"*3\r\n$-1\r\n").expect("garbage is sent");
+        attacker.read_to_close().expect("the connection is closed");
+    }
+    scene.check();
+    assert!(scene.server.stop(rustix::process::Signal::TERM).success());
+}
+
+#[test]
 fn long_replies_of_many_parts_arrive_whole() {
     let scene = Scene::new(&[]);
     let mut client = scene.server.client();
