@@ -225,9 +225,10 @@ fn to_json(args: &CompareArgs, baseline: usize, results: &[CaseResult]) -> Value
 }
 
 fn run_memory(args: &CompareArgs, baseline: usize) -> Result<(), BenchError> {
+    let pipeline = args.pipelines.first().copied().unwrap_or(1);
     let mut grown: Vec<(&Peer, Growth)> = Vec::new();
     for peer in &args.peers {
-        let load = peer_load(peer, args, 1, fill_mix(&args.load));
+        let load = peer_load(peer, args, pipeline, fill_mix(&args.load));
         grown.push((peer, memory::measure(&load, &args.load)?));
     }
     if args.load.json {
@@ -245,12 +246,21 @@ fn run_memory(args: &CompareArgs, baseline: usize) -> Result<(), BenchError> {
     let base = grown.get(baseline).map_or(0.0, |(_, growth)| growth.overhead_bytes());
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(["server", "overhead B/key", "ratio", "longest SET ms", "p99.99 ms", "1000 op/s"]);
+    table.set_header([
+        "server",
+        "overhead B/key",
+        "ratio",
+        "CPU µs/insert",
+        "longest SET ms",
+        "p99.99 ms",
+        "1000 op/s",
+    ]);
     for (peer, growth) in &grown {
         table.add_row([
             peer.name.clone(),
             format!("{:.1}", growth.overhead_bytes()),
             format!("{:.2}", growth.overhead_bytes() / base),
+            growth.measured.server_cpu_us_per_operation().map_or(String::new(), |us| format!("{us:.3}")),
             format!("{:.2}", growth.longest_ms()),
             format!("{:.2}", growth.measured.latency_us(99.99) / 1e3),
             format!("{:.1}", growth.measured.rate() / 1e3),
@@ -262,7 +272,7 @@ fn run_memory(args: &CompareArgs, baseline: usize) -> Result<(), BenchError> {
     say(table);
     if let Some((_, growth)) = grown.first() {
         say(format_args!(
-            "{} keys of {} B + {} B{}, pipeline 1, inserted once into each server in the order given",
+            "{} keys of {} B + {} B{}, pipeline {pipeline}, inserted once into each server in the order given",
             figures::grouped(growth.keys),
             growth.key_bytes,
             growth.value_bytes,

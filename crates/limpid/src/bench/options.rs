@@ -108,7 +108,8 @@ pub struct CompareArgs {
     #[arg(long, value_delimiter = ',', default_values_t = ["set".to_owned(), "get".to_owned()])]
     pub commands: Vec<String>,
 
-    /// Insert --keys keys into the empty servers instead; compare memory per key and the longest SET
+    /// Insert --keys keys into the empty servers instead, with the first of --pipelines; compare memory per key,
+    /// CPU per insert and the longest SET
     #[arg(long)]
     pub memory: bool,
 
