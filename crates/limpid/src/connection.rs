@@ -131,13 +131,14 @@ impl Connection {
         self.readable = true;
     }
 
-    /// Nothing is under way, so another worker may serve it from now on.
+    /// Whether another worker may serve it from now on: not while a command is parked, or the end is near.
+    pub fn is_movable(&self) -> bool {
+        self.held.is_none() && !self.finishing
+    }
+
+    /// Whether there is nothing to do until its socket is ready.
     pub fn is_at_rest(&self) -> bool {
-        self.held.is_none()
-            && !self.readable
-            && self.inbox.is_empty()
-            && self.outbox.is_empty()
-            && !self.finishing
+        !self.readable && self.inbox.is_empty() && self.outbox.is_empty()
     }
 
     pub fn has_unsent(&self) -> bool {

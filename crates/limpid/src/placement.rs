@@ -2,21 +2,25 @@
 //!
 //! Clients are kept together on as few workers as serve them well: a worker with much to do gets more requests each time
 //! it wakes, and spends less on waking. Two half-idle workers on two processors, with the load generator beside them,
-//! cost 1.4 times the processor time of one at one request in flight. A worker that has no time left gives clients away,
-//! to one that has, or to one without clients if a processor is idle that could run it; when two workers together have
+//! cost 1.4 times the processor time of one at one request in flight. A worker that has no time left gives clients away
+//! if a processor is idle: to a worker with clients and time, else to one without clients; when two workers together have
 //! little to do, the later one's clients go back to the earlier.
+//!
+//! The price: clients that could be on different workers wait for each other's long commands until the average of half a
+//! second says that the worker is full.
 //!
 //! Not the moving: `worker` takes a connection out of its poll and hands it to the other's mailbox.
 //!
 //! With `io-threads-always-active yes` every worker gets as many clients as the others instead.
 //!
-//! Invariant: what two workers know of each other is a window old, so an order moves at most half of the difference, and
-//! both sides' figures are corrected for it at once.
+//! Invariants: (1) what two workers know of each other is a window old, so relief moves at most half of the difference,
+//! and both sides' figures are corrected for it at once; (2) while a worker gives clients away its window stands still;
+//! (3) a worker that has not been heard of for some ticks counts as full: it is in a long command.
 //!
 //! Thread safety: `Load` is shared atomics, written by its worker and by who gives to it; `Placement` is its worker's.
 
 use observe::os::processor::Idle;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// How long a worker's load is measured before anything is decided. Readings of idle processors are steps of 10 ms.
@@ -25,9 +29,11 @@ const WINDOW: Duration = Duration::from_millis(500);
 const SATURATED: u32 = 900;
 /// Two workers that together do less than this become one.
 const COMFORTABLE: u32 = 500;
-/// Idle processors, in thousandths of one, that make it worth waking another worker, in two windows running. With less,
+/// Idle processors, in thousandths of one, that make it worth using another worker, in two windows running. With less,
 /// the workers and who sends the requests only take the processors from each other.
 const IDLE_WORTH: u32 = 300;
+/// A worker's timer turns every 100 ms; one that is so late is in a long command.
+const SILENCE_MAX_MS: i64 = 300;
 /// Connections moved in one turn of the timer: about 3 µs each.
 pub const MOVES_PER_TICK: usize = 256;
 
@@ -37,20 +43,29 @@ pub struct Load {
     pub connections: AtomicUsize,
     /// Share of the last window in which the worker did not wait, in thousandths.
     busy: AtomicU32,
+    /// The last turn of its timer, on the keyspace's clock.
+    ticked_ms: AtomicI64,
 }
 
 impl Load {
-    pub fn standing(&self) -> Standing {
-        Standing { connections: self.connections.load(Relaxed), busy: self.busy.load(Relaxed) }
+    /// To be told at each turn of its worker's timer.
+    pub fn ticked(&self, now_ms: i64) {
+        self.ticked_ms.store(now_ms, Relaxed);
+    }
+
+    fn standing(&self, now_ms: i64) -> Standing {
+        let is_silent = now_ms - self.ticked_ms.load(Relaxed) > SILENCE_MAX_MS;
+        let busy = if is_silent { 1000 } else { self.busy.load(Relaxed) };
+        Standing { connections: self.connections.load(Relaxed), busy }
     }
 }
 
 /// One worker's load at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
-    pub connections: usize,
+struct Standing {
+    connections: usize,
     /// Thousandths.
-    pub busy: u32,
+    busy: u32,
 }
 
 /// A worker's clients are to go to another until they carry `load` thousandths of a window there.
@@ -133,11 +148,11 @@ pub struct Placement {
     index: usize,
     window: u32,
     started: Instant,
-    busy_ns: u64,
+    waited_ns: u64,
     idle: Option<Idle>,
     /// What this worker told the others last.
     told_busy: u32,
-    /// At the end of the last window another worker was worth waking.
+    /// At the end of the last window there was reason to ask another worker for help.
     wanted_help: bool,
     pub giving: Option<Giving>,
 }
@@ -148,7 +163,7 @@ impl Placement {
             index,
             window: 0,
             started: Instant::now(),
-            busy_ns: 0,
+            waited_ns: 0,
             idle: Idle::read(),
             told_busy: 0,
             wanted_help: false,
@@ -161,9 +176,9 @@ impl Placement {
         self.window
     }
 
-    /// The worker did not wait for so long.
-    pub fn add_busy(&mut self, ns: u64) {
-        self.busy_ns += ns;
+    /// The worker had nothing to do for so long.
+    pub fn add_waited(&mut self, ns: u64) {
+        self.waited_ns += ns;
     }
 
     /// At the end of a window: tells the others how busy it was, and decides whether clients are to go. `turns_ns` is
@@ -171,6 +186,7 @@ impl Placement {
     pub fn end_window(
         &mut self,
         now: Instant,
+        now_ms: i64,
         loads: &[&Load],
         spread: bool,
         turns_ns: impl FnOnce(u32) -> u64,
@@ -179,16 +195,17 @@ impl Placement {
         if passed < WINDOW || self.giving.is_some() {
             return;
         }
-        let busy = (u128::from(self.busy_ns) * 1000 / passed.as_nanos().max(1)).min(1000) as u32;
+        let waited = (u128::from(self.waited_ns) * 1000 / passed.as_nanos().max(1)).min(1000) as u32;
+        let busy = 1000 - waited;
         let was_told = loads[self.index].busy.swap(busy, Relaxed);
         if was_told != self.told_busy {
             // Another worker has given it clients meanwhile: what was measured is not what is to come.
             self.told_busy = busy.max(was_told);
-            loads[self.index].busy.store(self.told_busy, Relaxed);
+            loads[self.index].busy.fetch_add(self.told_busy - busy, Relaxed);
             return self.start_window(now, Idle::read());
         }
         self.told_busy = busy;
-        let mut standings: Vec<Standing> = loads.iter().map(|load| load.standing()).collect();
+        let mut standings: Vec<Standing> = loads.iter().map(|load| load.standing(now_ms)).collect();
         // Not what another worker has just added to it.
         standings[self.index].busy = busy;
         let idle = Idle::read();
@@ -196,7 +213,7 @@ impl Placement {
         let idle_milli = self.idle.zip(idle).map_or(IDLE_WORTH, |(before, now)| now.milli_since(before));
         if spread {
             self.giving = surplus(&standings, self.index);
-        } else if let Some(order) = self.confirm(order(&standings, self.index, idle_milli), &standings) {
+        } else if let Some(order) = self.confirm(order(&standings, self.index, idle_milli), busy) {
             loads[self.index].busy.fetch_sub(order.load, Relaxed);
             self.told_busy -= order.load;
             loads[order.to].busy.fetch_add(order.load, Relaxed);
@@ -208,34 +225,44 @@ impl Placement {
                 }
             });
         }
-        self.start_window(now, idle);
+        if self.giving.is_none() {
+            self.start_window(now, idle);
+        }
+    }
+
+    /// The clients that were to go have gone.
+    pub fn end_giving(&mut self, now: Instant) {
+        self.giving = None;
+        self.start_window(now, Idle::read());
     }
 
     fn start_window(&mut self, now: Instant, idle: Option<Idle>) {
         self.window = self.window.wrapping_add(1);
-        (self.started, self.busy_ns, self.idle) = (now, 0, idle);
+        (self.started, self.waited_ns, self.idle) = (now, 0, idle);
     }
 
-    /// Another worker is woken by the second order running.
-    fn confirm(&mut self, order: Option<Order>, workers: &[Standing]) -> Option<Order> {
-        let wants_help = order.is_some_and(|order| workers[order.to].connections == 0);
+    /// Help is asked for by the second order running.
+    fn confirm(&mut self, order: Option<Order>, busy: u32) -> Option<Order> {
+        let wants_help = order.is_some() && busy >= SATURATED;
         let wanted_help = std::mem::replace(&mut self.wanted_help, wants_help);
         order.filter(|_| wanted_help || !wants_help)
     }
 }
 
-/// The worker that a new client goes to: of those that have clients the one with most time left, else the first.
-pub fn newcomer(loads: &[&Load]) -> usize {
-    let standings = loads.iter().map(|load| load.standing()).enumerate();
-    standings
-        .filter(|(_, standing)| standing.connections > 0)
-        .min_by_key(|(_, standing)| (standing.busy, standing.connections))
-        .map_or(0, |(index, _)| index)
+/// The worker that a new client goes to: of those that have clients the one with most time left; if none has any, the
+/// first without clients.
+pub fn newcomer(loads: &[&Load], now_ms: i64) -> usize {
+    let standings = || loads.iter().map(|load| load.standing(now_ms)).enumerate();
+    let awake = standings()
+        .filter(|(_, worker)| worker.connections > 0)
+        .min_by_key(|(_, worker)| (worker.busy, worker.connections));
+    let asleep = standings().find(|(_, worker)| worker.connections == 0 && worker.busy < SATURATED);
+    awake.filter(|(_, worker)| worker.busy < SATURATED).or(asleep).or(awake).map_or(0, |(index, _)| index)
 }
 
 /// The worker with the fewest clients.
 pub fn fewest(loads: &[&Load]) -> usize {
-    (0..loads.len()).min_by_key(|&index| loads[index].standing().connections).unwrap_or(0)
+    (0..loads.len()).min_by_key(|&index| loads[index].connections.load(Relaxed)).unwrap_or(0)
 }
 
 /// With clients spread evenly: what worker `me` has more than the worker with the fewest, halved.
@@ -266,15 +293,13 @@ fn order(workers: &[Standing], me: usize, idle: u32) -> Option<Order> {
 /// one without clients.
 fn relief(workers: &[Standing], me: usize, idle: u32) -> Option<Order> {
     let mine = workers[me];
-    if mine.connections < 2 {
+    if mine.connections < 2 || idle < IDLE_WORTH {
         return None;
     }
     let others = || workers.iter().enumerate().filter(|(index, _)| *index != me);
     let active = others().filter(|(_, worker)| worker.connections > 0).min_by_key(|(_, worker)| worker.busy);
-    let asleep = others().find(|(_, worker)| worker.connections == 0);
-    let (to, other) = active
-        .filter(|(_, worker)| worker.busy <= mine.busy / 2)
-        .or_else(|| asleep.filter(|_| idle >= IDLE_WORTH))?;
+    let asleep = others().find(|(_, worker)| worker.connections == 0 && worker.busy <= mine.busy / 2);
+    let (to, other) = active.filter(|(_, worker)| worker.busy <= mine.busy / 2).or(asleep)?;
     Some(Order { to, load: (mine.busy - other.busy.min(mine.busy)) / 2 })
 }
 
@@ -293,17 +318,34 @@ mod tests {
     }
 
     #[test]
-    fn another_worker_is_woken_only_for_a_processor_that_is_idle() {
-        let saturated = workers(&[(50, 1000), (0, 0)]);
-        assert_eq!(order(&saturated, 0, 100), None);
-        assert_eq!(order(&saturated, 0, 300), Some(Order { to: 1, load: 500 }));
+    fn another_worker_helps_only_if_a_processor_is_idle() {
+        for helper in [(0, 0), (1, 0)] {
+            let saturated = workers(&[(50, 1000), helper]);
+            assert_eq!(order(&saturated, 0, 100), None);
+            assert_eq!(order(&saturated, 0, 300), Some(Order { to: 1, load: 500 }));
+        }
     }
 
     #[test]
-    fn one_that_is_awake_and_has_time_helps_without_an_idle_processor() {
+    fn one_that_is_awake_and_has_time_helps_first() {
         let uneven = workers(&[(50, 1000), (50, 950), (10, 300), (0, 0)]);
-        assert_eq!(order(&uneven, 0, 0), Some(Order { to: 2, load: 350 }));
+        assert_eq!(order(&uneven, 0, 2000), Some(Order { to: 2, load: 350 }));
         assert_eq!(order(&workers(&[(50, 1000), (50, 700)]), 0, 2000), None, "nobody has much less to do");
+    }
+
+    #[test]
+    fn nobody_goes_to_a_worker_that_is_in_a_long_command() {
+        let loads: Vec<Load> = (0..3).map(|_| Load::default()).collect();
+        let all: Vec<&Load> = loads.iter().collect();
+        for (load, ticked_ms) in loads.iter().zip([5_000, 4_000, 5_000]) {
+            load.connections.store(10, Relaxed);
+            load.busy.store(100, Relaxed);
+            load.ticked(ticked_ms);
+        }
+        loads[0].busy.store(200, Relaxed);
+        assert_eq!(newcomer(&all, 5_100), 2);
+        let standings: Vec<Standing> = loads.iter().map(|load| load.standing(5_100)).collect();
+        assert_eq!(order(&standings, 2, 2000), Some(Order { to: 0, load: 100 }));
     }
 
     #[test]
@@ -365,12 +407,18 @@ mod tests {
     fn newcomers_join_the_workers_that_are_awake() {
         let loads: Vec<Load> = (0..3).map(|_| Load::default()).collect();
         let all: Vec<&Load> = loads.iter().collect();
-        assert_eq!(newcomer(&all), 0);
+        assert_eq!(newcomer(&all, 0), 0);
         loads[0].connections.store(5, Relaxed);
         loads[0].busy.store(800, Relaxed);
-        assert_eq!(newcomer(&all), 0);
+        assert_eq!(newcomer(&all, 0), 0);
+        loads[0].busy.store(950, Relaxed);
+        assert_eq!(newcomer(&all, 0), 1, "nobody who is awake has time");
         loads[1].connections.store(5, Relaxed);
-        assert_eq!(newcomer(&all), 1);
+        assert_eq!(newcomer(&all, 0), 1);
+        loads[1].busy.store(970, Relaxed);
+        loads[2].connections.store(5, Relaxed);
+        loads[2].busy.store(960, Relaxed);
+        assert_eq!(newcomer(&all, 0), 0, "all are full, it is the least so");
     }
 
     #[test]
@@ -382,8 +430,7 @@ mod tests {
         let start = placement.started;
         let mut full_until = |moment: Instant| {
             placement.idle = None;
-            placement.add_busy(WINDOW.as_nanos() as u64);
-            placement.end_window(moment, &all, false, |_| 1000);
+            placement.end_window(moment, 0, &all, false, |_| 1000);
             placement.giving.is_some()
         };
         assert!(!full_until(start + WINDOW / 2), "the window is not over");
@@ -391,7 +438,12 @@ mod tests {
         assert!(full_until(start + WINDOW * 2));
         let giving = placement.giving.as_ref().expect("it did not wait for a moment");
         assert_eq!((giving.to, giving.left), (1, 500));
-        assert_eq!((loads[0].standing().busy, loads[1].standing().busy), (500, 500));
+        assert_eq!((loads[0].standing(0).busy, loads[1].standing(0).busy), (500, 500));
+        let window = placement.window();
+        placement.end_window(start + WINDOW * 3, 0, &all, false, |_| 1000);
+        assert_eq!(placement.window(), window, "it stands still until all have gone");
+        placement.end_giving(start + WINDOW * 3);
+        assert!(placement.window() != window && placement.giving.is_none());
     }
 
     #[test]
@@ -404,11 +456,13 @@ mod tests {
         // Worker 0 gives ten clients near the end of a window in which worker 1 had nothing to do.
         loads[1].connections.store(10, Relaxed);
         loads[1].busy.fetch_add(450, Relaxed);
-        placement.end_window(start + WINDOW, &all, false, |_| 0);
+        placement.add_waited(WINDOW.as_nanos() as u64);
+        placement.end_window(start + WINDOW, 0, &all, false, |_| 0);
         assert!(placement.giving.is_none());
-        assert_eq!(loads[1].standing().busy, 450, "others count on what is to come");
-        placement.end_window(start + WINDOW * 2, &all, false, |_| 0);
+        assert_eq!(loads[1].standing(0).busy, 450, "others count on what is to come");
+        placement.add_waited(WINDOW.as_nanos() as u64);
+        placement.end_window(start + WINDOW * 2, 0, &all, false, |_| 0);
         let giving = placement.giving.as_ref().expect("a whole window without work");
-        assert_eq!((giving.to, giving.left, loads[1].standing().busy), (0, 10, 0));
+        assert_eq!((giving.to, giving.left, loads[1].standing(0).busy), (0, 10, 0));
     }
 }

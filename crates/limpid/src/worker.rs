@@ -12,7 +12,7 @@
 use crate::arrival;
 use crate::connection::{Connection, Lent, Next, Why};
 use crate::listen::{self, Listener, Peer};
-use crate::placement::{self, Load, MOVES_PER_TICK, Placement};
+use crate::placement::{self, Load, MOVES_PER_TICK, Placement, Turns};
 use commands::clients::{Client, Origin};
 use commands::config::BusyPoll;
 use commands::{Arrival, Executor, Instance, Session};
@@ -39,8 +39,9 @@ const SPIN: Duration = Duration::from_micros(5);
 const SPIN_WORTH: u32 = 208;
 /// One wait of so many spins to see whether it would pay again.
 const SPIN_PROBE_EVERY: u64 = 256;
-/// One turn of so many asks the kernel when its bytes arrived and has its sending timed.
-const TIMED_EVERY: u32 = 16;
+/// One turn of so many asks the kernel when its bytes arrived and has its sending timed. A prime, or of sixteen clients
+/// in a row it would always be the same one's.
+const TIMED_EVERY: u32 = 17;
 /// After a turn this long every read of the next cycle asks: those requests may have waited for it.
 const LONG_TURN_MS: i64 = 2;
 /// An output buffer keeps at most this much between turns.
@@ -89,9 +90,9 @@ pub struct Worker {
     /// What is read now may have waited in its socket for long.
     after_long_turn: bool,
     had_long_turn: bool,
-    /// When the last turn started, on the keyspace's clock, and whose it was.
+    /// When the last turn started, on the keyspace's clock, and whose it was, if nothing else came after it.
     turn_started_ms: i64,
-    turn_slot: usize,
+    turn_slot: Option<usize>,
     /// Cycles, and nanoseconds spent in them, since the last turn of the timer.
     cycles: u64,
     cycles_ns: u64,
@@ -137,7 +138,7 @@ impl Worker {
             after_long_turn: false,
             had_long_turn: false,
             turn_started_ms: 0,
-            turn_slot: 0,
+            turn_slot: None,
             cycles: 0,
             cycles_ns: 0,
             placement: Placement::new(index),
@@ -156,13 +157,15 @@ impl Worker {
         let mut next_second = Instant::now() + Duration::from_secs(1);
         let mut behind = false;
         while !instance.stopping.load(Relaxed) {
+            let waiting = clock::now();
             if let Err(error) = self.wait(&mut events, next_tick, behind) {
                 tracing::error!("Waiting for events failed: {error}");
                 instance.stop();
                 break;
             }
             let arrived = clock::now();
-            self.turn_started_ms = instance.now_ms();
+            self.placement.add_waited(arrived.ns_since(waiting));
+            (self.turn_started_ms, self.turn_slot) = (instance.now_ms(), None);
             self.handle(&events, arrived);
             self.serve_busy(arrived);
             let now = Instant::now();
@@ -235,7 +238,10 @@ impl Worker {
             self.ready = self.ready.saturating_sub(1);
             match event.token() {
                 WAKE => woken = true,
-                Token(token) if token >= LISTENERS => self.accept(token - LISTENERS),
+                Token(token) if token >= LISTENERS => {
+                    self.turn_slot = None;
+                    self.accept(token - LISTENERS);
+                }
                 Token(slot) => {
                     let Some(Some(connection)) = self.connections.get_mut(slot) else { continue };
                     if event.is_readable() || event.is_read_closed() || event.is_error() {
@@ -248,6 +254,7 @@ impl Worker {
             }
         }
         if woken {
+            self.turn_slot = None;
             self.welcome();
             self.close_killed();
         }
@@ -273,7 +280,8 @@ impl Worker {
             return;
         }
         self.had_long_turn = true;
-        if let Some(Some(connection)) = self.connections.get_mut(self.turn_slot) {
+        let connection = self.turn_slot.and_then(|slot| self.connections.get_mut(slot)?.as_mut());
+        if let Some(connection) = connection {
             connection.turns.add(self.placement.window(), took_ms as u64 * 1_000_000);
         }
     }
@@ -281,7 +289,7 @@ impl Worker {
     fn turn(&mut self, slot: usize, arrived: Ticks) {
         let now_ms = self.executor.instance.now_ms();
         self.end_turn(now_ms);
-        self.turn_slot = slot;
+        self.turn_slot = Some(slot);
         let Worker { connections, executor, buffer, reply, spans, busy, turns, placement, .. } = self;
         let Some(Some(connection)) = connections.get_mut(slot) else { return };
         *turns += 1;
@@ -292,8 +300,11 @@ impl Worker {
         let started = (sampled > 0).then(clock::now);
         let next = connection.turn(&mut lent);
         if let Some(started) = started {
-            let ns = clock::now().ns_since(started).min(LONG_TURN_MS as u64 * 1_000_000);
-            connection.turns.add(placement.window(), ns * u64::from(TIMED_EVERY));
+            let ns = clock::now().ns_since(started);
+            // A longer one is noted when it ends, like every long one.
+            if ns < LONG_TURN_MS as u64 * 1_000_000 {
+                connection.turns.add(placement.window(), ns * u64::from(TIMED_EVERY));
+            }
         }
         match next {
             Next::Wait => {}
@@ -332,7 +343,7 @@ impl Worker {
     fn assign(&mut self, peer: Peer, origin: Origin) {
         let to = match self.executor.instance.settings.io_threads_always_active() {
             true => placement::fewest(&self.loads()),
-            false => placement::newcomer(&self.loads()),
+            false => placement::newcomer(&self.loads(), self.executor.instance.now_ms()),
         };
         self.mailboxes[to].load.connections.fetch_add(1, Relaxed);
         if to == self.index {
@@ -388,6 +399,11 @@ impl Worker {
         });
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registered = self.poll.registry().register(connection.peer.source(), Token(slot), interest);
+        // Its former worker counted its windows from another start.
+        connection.turns = Turns::default();
+        if !connection.is_at_rest() {
+            self.busy.push_back(slot);
+        }
         self.connections[slot] = Some(connection);
         if let Err(error) = registered {
             tracing::warn!("Registering a client failed: {error}");
@@ -402,13 +418,15 @@ impl Worker {
         }
         let spread = instance.settings.io_threads_always_active();
         let loads: Vec<&Load> = self.mailboxes.iter().map(|mailbox| &mailbox.load).collect();
+        let now_ms = instance.now_ms();
+        loads[self.index].ticked(now_ms);
         let turns = |window| self.connections.iter().flatten().map(|c| c.turns.ns_in(window)).sum();
-        self.placement.end_window(now, &loads, spread, turns);
+        self.placement.end_window(now, now_ms, &loads, spread, turns);
         let Some(mut giving) = self.placement.giving.take() else { return };
         let mut moves = 0;
         while giving.slot < self.connections.len() && !giving.is_done() && moves < MOVES_PER_TICK {
             let movable =
-                self.connections[giving.slot].as_deref().filter(|connection| connection.is_at_rest());
+                self.connections[giving.slot].as_deref().filter(|connection| connection.is_movable());
             if movable.is_some_and(|connection| giving.takes(&connection.turns)) {
                 self.move_away(giving.slot, giving.to);
                 moves += 1;
@@ -419,6 +437,7 @@ impl Worker {
             self.placement.giving = Some(giving);
         } else {
             tracing::debug!("Worker {} gave {} clients to worker {}", self.index, giving.moved, giving.to);
+            self.placement.end_giving(now);
         }
     }
 
@@ -426,6 +445,7 @@ impl Worker {
         let Some(mut connection) = self.connections[slot].take() else { return };
         let _ = self.poll.registry().deregister(connection.peer.source());
         self.busy.retain(|&busy| busy != slot);
+        self.turn_slot = self.turn_slot.filter(|&turn| turn != slot);
         self.free.push(slot);
         self.mailboxes[self.index].load.connections.fetch_sub(1, Relaxed);
         self.mailboxes[to].load.connections.fetch_add(1, Relaxed);
@@ -452,6 +472,7 @@ impl Worker {
         }
         self.mailboxes[self.index].load.connections.fetch_sub(1, Relaxed);
         self.busy.retain(|&busy| busy != slot);
+        self.turn_slot = self.turn_slot.filter(|&turn| turn != slot);
         self.free.push(slot);
     }
 
@@ -489,7 +510,6 @@ impl Worker {
         let (cycles, ns) = (std::mem::take(&mut self.cycles), std::mem::take(&mut self.cycles_ns));
         instance.counters.event_loop_cycles.fetch_add(cycles, Relaxed);
         instance.counters.event_loop_duration_us.fetch_add(ns / 1000, Relaxed);
-        self.placement.add_busy(ns);
     }
 
     /// At the end: every client gets what its socket takes.

@@ -290,7 +290,7 @@ impl super::Settings {
     pub fn redacts_keys(&self) -> bool {
         self.hot.redacts_keys.load(Relaxed)
     }
-    /// Clients are spread over all workers and stay where they are.
+    /// Clients are spread evenly over all workers.
     pub fn io_threads_always_active(&self) -> bool {
         self.hot.io_threads_always_active.load(Relaxed)
     }

@@ -152,11 +152,11 @@ impl Settings {
             let current = texts.get(index).map_or("", String::as_str);
             let text =
                 value::canonical(directive, &[value], current).map_err(|reason| set_error(asked, &reason))?;
-            if directive.change == Change::AtRestart && text != current {
-                return Err(set_error(asked, "set it in the configuration file and restart the server"));
-            }
             if directive.is_absent_feature(&text) {
                 return Err(set_error(asked, &format!("not supported: {}", directive.summary)));
+            }
+            if directive.change == Change::AtRestart && text != current {
+                return Err(set_error(asked, "set it in the configuration file and restart the server"));
             }
             accepted.push((index, directive, text));
         }
@@ -332,6 +332,8 @@ mod tests {
         let error = set("7000").expect_err("the socket is open already");
         assert!(error.contains("'port'") && error.contains("restart"), "{error}");
         assert_eq!(settings.port(), 6379);
+        let error = settings.set(&[(b"tls-port", b"6380")], true).expect_err("there is no TLS");
+        assert!(error.contains("not supported"), "{error}");
     }
 
     #[test]
