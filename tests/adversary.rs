@@ -305,6 +305,20 @@ fn a_full_disk_under_the_log_disturbs_nobody() {
     assert!(scene.server.stop(rustix::process::Signal::TERM).success());
 }
 
+/// A web page can make a browser on this machine send a request with commands in its body.
+#[test]
+fn http_is_cut_off_before_its_body() {
+    let mut scene = Scene::new(&[]);
+    for head in ["POST / HTTP/1.1\r\nContent-Length: 16\r\n\r\n", "GET / HTTP/1.1\r\nhOST: a\r\n\r\n"] {
+        let mut browser = scene.server.client();
+        browser.send_raw(format!("{head}SET innocent 2\r\n").as_bytes()).expect("a request is sent");
+        let answer = browser.read_to_close().expect("the connection is closed");
+        assert!(!answer.windows(3).any(|bytes| bytes == b"+OK"), "{}", answer.escape_ascii());
+        scene.check();
+    }
+    assert_eq!(scene.server.log().matches("SECURITY ATTACK").count(), 1, "told once a minute");
+}
+
 #[test]
 fn long_replies_of_many_parts_arrive_whole() {
     let scene = Scene::new(&[]);

@@ -76,6 +76,8 @@ pub struct Client {
     pub protocol: AtomicU8,
     /// Commands queued since MULTI, -1 outside a transaction.
     pub queued: AtomicI64,
+    /// Bytes of their arguments.
+    pub queued_bytes: AtomicU64,
     pub watching: AtomicU32,
     pub query_buffer_bytes: AtomicU64,
     pub output_bytes: AtomicU64,
@@ -106,6 +108,7 @@ impl Client {
             last_command: AtomicU16::new(u16::MAX),
             protocol: AtomicU8::new(2),
             queued: AtomicI64::new(-1),
+            queued_bytes: AtomicU64::new(0),
             watching: AtomicU32::new(0),
             query_buffer_bytes: AtomicU64::new(0),
             output_bytes: AtomicU64::new(0),
@@ -114,6 +117,14 @@ impl Client {
             authenticated: AtomicBool::new(false),
             killed: AtomicBool::new(false),
         }
+    }
+
+    /// Bytes the server holds for it: unfinished requests, queued ones, unread replies.
+    pub fn held_bytes(&self) -> u64 {
+        [&self.query_buffer_bytes, &self.queued_bytes, &self.output_bytes]
+            .iter()
+            .map(|bytes| bytes.load(Relaxed))
+            .sum()
     }
 
     /// Asks its worker to close it. Returns the worker to wake.

@@ -247,8 +247,7 @@ fn introduce(ctx: &mut Ctx<'_>) {
 fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     crate::transaction::unwatch(ctx.session, ctx.data.databases);
     let session = &mut *ctx.session;
-    session.multi = None;
-    session.client.queued.store(-1, Relaxed);
+    crate::transaction::leave(session);
     session.reply_mode = ReplyMode::On;
     choose_database(session, 0);
     set_authenticated(session, !ctx.instance.settings.requires_password());

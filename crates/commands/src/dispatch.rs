@@ -332,6 +332,11 @@ fn execute<'a>(
     let before = ctx.reply.mark();
     let command = match admit(ctx, request, admission) {
         Ok(command) => command,
+        Err(_) if is_http(request) => {
+            ctx.session.speaks_http = true;
+            ctx.session.closing = true;
+            return Step::Done;
+        }
         Err(refusal) => {
             transaction::refuse(ctx, request, &refusal);
             settle_reply(ctx.session, ctx.reply, before);
@@ -354,6 +359,14 @@ fn execute<'a>(
         settle_reply(ctx.session, ctx.reply, before);
     }
     step
+}
+
+/// Whether a line of an HTTP request came instead of a command: a web page can make a browser on this machine send one,
+/// with commands in its body. Redis closes the connection at the same two words.
+#[cold]
+fn is_http(request: &Prepared<'_>) -> bool {
+    let word = request.args.at(0);
+    request.entry.is_none() && (word.eq_ignore_ascii_case(b"POST") || word.eq_ignore_ascii_case(b"Host:"))
 }
 
 #[inline]

@@ -67,6 +67,8 @@ pub struct Session {
     pub watch_flag: Option<WatchFlag>,
     /// The connection is to be closed once its replies are sent.
     pub closing: bool,
+    /// It sent a line of HTTP; that is why it is closing.
+    pub speaks_http: bool,
 }
 
 impl Session {
@@ -80,6 +82,7 @@ impl Session {
             watched: Vec::new(),
             watch_flag: None,
             closing: false,
+            speaks_http: false,
         }
     }
 

@@ -142,8 +142,9 @@ pub(crate) fn unwatch(session: &mut Session, databases: &Databases) {
 }
 
 /// Ends the collecting of commands.
-fn leave(session: &mut Session) -> Option<Box<Multi>> {
+pub(crate) fn leave(session: &mut Session) -> Option<Box<Multi>> {
     session.client.queued.store(-1, Relaxed);
+    session.client.queued_bytes.store(0, Relaxed);
     session.multi.take()
 }
 
@@ -178,11 +179,13 @@ pub(crate) fn queue(ctx: &mut Ctx<'_>, request: &Prepared<'_>, command: &'static
     if multi.queued_bytes > QUEUE_BYTES_MAX {
         multi.broken = true;
         multi.queue = Vec::new();
+        ctx.session.client.queued_bytes.store(0, Relaxed);
         return ctx.reply.error(CommandError::TRANSACTION_TOO_LONG.text());
     }
     multi.grows |= command.flags.has(DENYOOM);
     multi.queue.push(Queued { index: request.index(), args: request.args.to_owned() });
     ctx.session.client.queued.store(multi.queue.len() as i64, Relaxed);
+    ctx.session.client.queued_bytes.store(multi.queued_bytes as u64, Relaxed);
     ctx.reply.simple("QUEUED");
 }
 

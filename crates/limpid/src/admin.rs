@@ -27,9 +27,10 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 
 /// Connections at a time; more wait in the backlog. Scrapers and people need a handful.
-const CONNECTIONS_MAX: usize = 64;
-/// The head of a request must have come by then, and the next one of a kept connection.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECTIONS_MAX: usize = 256;
+/// The head of a request must have come by then, and the next one of a kept connection: idle connections that hold all
+/// places keep a probe waiting no longer than a probe waits.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection is closed after this long: nobody reads an answer for longer.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(600);
 /// Largest head of a request, in bytes.

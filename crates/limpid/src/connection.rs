@@ -66,6 +66,8 @@ pub enum Why {
     Gone,
     /// QUIT, a protocol error, CLIENT KILL: replies were sent as far as the socket takes them.
     Finished,
+    /// It sent HTTP.
+    Http,
     QueryLimit,
     OutputLimit,
     Idle,
@@ -169,6 +171,7 @@ impl Connection {
                 self.finishing = self.session.closing;
                 match sent {
                     Sent::More => Next::Again,
+                    _ if self.session.speaks_http => Next::Close(Why::Http),
                     Sent::All if self.finishing => Next::Close(Why::Finished),
                     Sent::Blocked if self.finishing => Next::Wait,
                     Sent::All | Sent::Blocked => next,

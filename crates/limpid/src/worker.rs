@@ -46,6 +46,8 @@ const TIMED_EVERY: u32 = 17;
 const LONG_TURN_MS: i64 = 2;
 /// An output buffer keeps at most this much between turns.
 const REPLY_KEPT_BYTES: usize = 256 << 10;
+/// Between two warnings of clients that speak HTTP.
+const HTTP_WARNING_PAUSE: Duration = Duration::from_secs(60);
 /// Accepting pauses this long when the process is out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const WAKE: Token = Token(usize::MAX);
@@ -75,6 +77,7 @@ pub struct Worker {
     mailboxes: Arc<Vec<Mailbox>>,
     listeners: Vec<Listener>,
     accept_again: Option<Instant>,
+    warned_of_http: Option<Instant>,
     connections: Vec<Option<Box<Connection>>>,
     free: Vec<usize>,
     /// Slots of connections that have more to do.
@@ -125,6 +128,7 @@ impl Worker {
             mailboxes,
             listeners,
             accept_again: None,
+            warned_of_http: None,
             connections: Vec::new(),
             free: Vec::new(),
             busy: VecDeque::new(),
@@ -464,6 +468,10 @@ impl Worker {
         let counter = match why {
             Why::QueryLimit => Some(&instance.counters.query_limit_disconnections),
             Why::OutputLimit => Some(&instance.counters.output_limit_disconnections),
+            Why::Http => {
+                self.warn_of_http(client);
+                None
+            }
             Why::Gone | Why::Finished | Why::Idle => None,
         };
         if let Some(counter) = counter {
@@ -474,6 +482,19 @@ impl Worker {
         self.busy.retain(|&busy| busy != slot);
         self.turn_slot = self.turn_slot.filter(|&turn| turn != slot);
         self.free.push(slot);
+    }
+
+    /// Once a minute; who can make a browser send one request can make it send thousands.
+    fn warn_of_http(&mut self, client: &Client) {
+        if self.warned_of_http.is_some_and(|before| before.elapsed() < HTTP_WARNING_PAUSE) {
+            return;
+        }
+        self.warned_of_http = Some(Instant::now());
+        tracing::warn!(
+            "Possible SECURITY ATTACK detected: {} sent POST or Host: as if this were a web server, perhaps a web page \
+             that tries to send commands through a browser on this machine. Its connection was closed.",
+            client.origin.peer()
+        );
     }
 
     fn close_killed(&mut self) {

@@ -265,6 +265,7 @@ fn close(ctx: &mut Ctx<'_>, client: &Client) {
 /// they are off.
 fn describe(client: &Client, now_ms: i64) -> String {
     let names = client.names.lock().clone();
+    let queued_bytes = client.queued_bytes.load(Relaxed);
     let (query, output) = (client.query_buffer_bytes.load(Relaxed), client.output_bytes.load(Relaxed));
     let seconds_since = |moment_ms: i64| (now_ms - moment_ms).max(0) / 1000;
     let command = match client.last_command.load(Relaxed) {
@@ -285,12 +286,12 @@ fn describe(client: &Client, now_ms: i64) -> String {
     );
     let _ = write!(
         line,
-        " multi={} watch={} qbuf={query} qbuf-free=0 argv-mem=0 multi-mem=0 rbs={output} rbp={} obl={output} oll=0 \
+        " multi={} watch={} qbuf={query} qbuf-free=0 argv-mem=0 multi-mem={queued_bytes} rbs={output} rbp={} obl={output} oll=0 \
          omem={output} tot-mem={} events={} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}",
         client.queued.load(Relaxed),
         client.watching.load(Relaxed),
         client.output_bytes_peak.load(Relaxed),
-        query + output + size_of::<Client>() as u64,
+        client.held_bytes() + size_of::<Client>() as u64,
         if output > 0 { "rw" } else { "r" },
         client.protocol.load(Relaxed),
         names.library_name,
@@ -323,6 +324,20 @@ mod tests {
 
     fn text(bench: &mut Bench, line: &str) -> String {
         String::from_utf8_lossy(&bench.run(line.as_bytes())).into_owned()
+    }
+
+    #[test]
+    fn queued_commands_are_seen_in_the_client_s_memory() {
+        let mut bench = Bench::new();
+        let line = |bench: &mut Bench| String::from_utf8_lossy(&bench.run(b"CLIENT INFO")).into_owned();
+        assert!(line(&mut bench).contains(" multi-mem=0 "));
+        bench.run(b"MULTI");
+        bench.command(&[b"SET", b"x", &[b'v'; 1_000]]);
+        assert_eq!(bench.session.client.held_bytes(), 1_004);
+        bench.run(b"DISCARD");
+        assert!(line(&mut bench).contains(" multi-mem=0 "));
+        bench.run(b"MULTI\r\nSET x 1\r\nRESET");
+        assert_eq!(bench.session.client.held_bytes(), 0);
     }
 
     #[test]

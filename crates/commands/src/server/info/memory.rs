@@ -38,11 +38,7 @@ impl MemoryFigures {
     fn of(instance: &Instance, databases: &Databases, snapshot: &Snapshot) -> MemoryFigures {
         let (used, peak) = instance.used_memory_bytes();
         let rss = kilobytes_of("/proc/self/status", "VmRSS");
-        let buffers = instance
-            .clients
-            .all()
-            .into_iter()
-            .map(|client| client.query_buffer_bytes.load(Relaxed) + client.output_bytes.load(Relaxed));
+        let buffers = instance.clients.all().into_iter().map(|client| client.held_bytes());
         // Without an allocator to ask, everything resident is taken for its own, as Redis does with libc's.
         let unknown = AllocatorFigures { allocated: used, active: rss, resident: rss };
         MemoryFigures {
