@@ -104,22 +104,24 @@ pub struct Directive {
 }
 
 impl Directive {
+    const fn of(
+        name: &'static str,
+        kind: Kind,
+        default: &'static str,
+        support: Support,
+        summary: &'static str,
+    ) -> Self {
+        let change = Change::Anytime;
+        Directive { name, aliases: &[], kind, default, change, is_hidden: false, support, summary }
+    }
+
     pub(super) const fn live(
         name: &'static str,
         kind: Kind,
         default: &'static str,
         summary: &'static str,
     ) -> Self {
-        Directive {
-            name,
-            aliases: &[],
-            kind,
-            default,
-            change: Change::Anytime,
-            is_hidden: false,
-            support: Support::Live,
-            summary,
-        }
+        Directive::of(name, kind, default, Support::Live, summary)
     }
 
     pub(super) const fn accepted(
@@ -128,17 +130,7 @@ impl Directive {
         default: &'static str,
         why: &'static str,
     ) -> Self {
-        let support = Support::Accepted;
-        Directive {
-            name,
-            aliases: &[],
-            kind,
-            default,
-            change: Change::Anytime,
-            is_hidden: false,
-            support,
-            summary: why,
-        }
+        Directive::of(name, kind, default, Support::Accepted, why)
     }
 
     /// `off` holds the values that are accepted in silence; the first is the default.
@@ -149,17 +141,7 @@ impl Directive {
         otherwise: Refusal,
         why: &'static str,
     ) -> Self {
-        let support = Support::Absent { off, otherwise };
-        Directive {
-            name,
-            aliases: &[],
-            kind,
-            default: off[0],
-            change: Change::Anytime,
-            is_hidden: false,
-            support,
-            summary: why,
-        }
+        Directive::of(name, kind, off[0], Support::Absent { off, otherwise }, why)
     }
 
     pub(super) const fn alias(self, aliases: &'static [&'static str]) -> Self {
