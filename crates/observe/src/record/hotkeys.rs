@@ -4,7 +4,7 @@
 //! bytes. The latter two take only commands that cost something ([`COSTLY_CPU_NS`], [`COSTLY_BYTES`]): a rare
 //! but heavy key would never win a slot by operations, and a light one that is heavy in sum is in the first.
 //! Once a second [`HotKeys::rotate`] freezes them: the window is kept and merged into the total, in the way
-//! of *Mergeable Summaries* (Agarwal et al., PODS 2012).
+//! of *Mergeable Summaries* (Agarwal et al., PODS 2012). The heaviest keys of a window keep their slots in the next.
 //!
 //! It is not a list of all keys, and a count is not exact.
 //!
@@ -25,10 +25,14 @@ use std::collections::VecDeque;
 
 pub use super::key_summary::{HotKey, KeyName, Summary};
 
-/// Slots of the summary by operations. 64 find a third of a Zipf top 20, 256 all of it; 512 leave room.
-pub const OPERATION_SLOTS: usize = 512;
+/// Slots of the summary by operations. 64 find a third of a Zipf top 20, 256 all of it. On the demo's recording, whose
+/// hot keys are flat, the certain count of one of the true top 20 was 62 % short with 512, 12 % with 1,024.
+pub const OPERATION_SLOTS: usize = 1024;
 /// Slots of each of the summaries by CPU and bytes: only costly commands compete there.
 pub const COSTLY_SLOTS: usize = 128;
+/// So many of a window's heaviest keys keep their slots in the next one, where they are counted exactly: a key that
+/// stays hot has no error but that of its first window (demo's recording, top 10: 0.5 % instead of 2.5 %).
+pub const KEPT_KEYS: usize = 64;
 /// A command from here on enters the summary by CPU.
 pub const COSTLY_CPU_NS: u32 = 4_000;
 /// A command that moves this much enters the summary by bytes.
@@ -85,11 +89,13 @@ impl Detail {
     }
 }
 
-/// Takes the keys out of a live summary.
+/// Takes the keys out of a live summary, and keeps slots for the heaviest.
 fn freeze(live: &mut SpaceSaving<Detail>, samples: u64) -> Summary {
     let (unmonitored, total) = (u64::from(live.unmonitored()), u64::from(live.total()));
     let keys = live.drain().map(|(slot, count)| slot.detail.into_key(slot.hash, count, slot.error)).collect();
-    Summary::new(keys, unmonitored, total, samples)
+    let frozen = Summary::new(keys, unmonitored, total, samples);
+    frozen.top(KEPT_KEYS).iter().for_each(|key| live.keep(key.hash));
+    frozen
 }
 
 /// Copies the keys of a live summary.
@@ -134,9 +140,9 @@ pub struct HotKeys {
 impl Default for HotKeys {
     fn default() -> Self {
         Self {
-            operations: SpaceSaving::new(OPERATION_SLOTS),
-            cpu: SpaceSaving::new(COSTLY_SLOTS),
-            bytes: SpaceSaving::new(COSTLY_SLOTS),
+            operations: SpaceSaving::new(OPERATION_SLOTS, KEPT_KEYS),
+            cpu: SpaceSaving::new(COSTLY_SLOTS, KEPT_KEYS),
+            bytes: SpaceSaving::new(COSTLY_SLOTS, KEPT_KEYS),
             samples: 0,
             window_start_ms: 0,
             previous_total: 0,
@@ -185,7 +191,7 @@ impl HotKeys {
         }
     }
 
-    /// Closes the window when it is [`WINDOW_MS`] old (or its counters are full): about 40 µs, once a second.
+    /// Closes the window when it is [`WINDOW_MS`] old (or its counters are full): 0.1 to 0.2 ms, once a second.
     /// To be called once per batch with any clock in milliseconds.
     #[inline]
     pub fn rotate(&mut self, now_ms: u64) {
@@ -251,13 +257,13 @@ impl HotKeys {
                 .sum::<usize>()
     }
 
-    /// The bound of [`HotKeys::memory_bytes`]: 0.4 MiB if every name is as long as it may be, 0.2 typically.
+    /// The bound of [`HotKeys::memory_bytes`]: 0.9 MiB if every name is as long as it may be, a third typically.
     pub const fn memory_bytes_max() -> usize {
         let name = NAME_BYTES_MAX + size_of::<KeyName>();
         let live = size_of::<Slot<Detail>>() + 16 + 4 + 2 + name;
         // A total may keep the room of both sides of its last merge.
         let total = 2 * size_of::<HotKey>() + name;
-        let slots = OPERATION_SLOTS + 2 * COSTLY_SLOTS;
+        let slots = OPERATION_SLOTS + 2 * COSTLY_SLOTS + 3 * KEPT_KEYS;
         slots * (live + total) + WINDOWS * (size_of::<Window>() + WINDOW_KEYS * (size_of::<HotKey>() + name))
     }
 
@@ -442,6 +448,29 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_stays_hot_is_counted_exactly_after_its_first_window() {
+        // Three times as many keys as slots, so that every slot that can change hands does.
+        let mut stream = Stream::zipf(0x71BF_0005, 3 * OPERATION_SLOTS, 0.3);
+        let mut hotkeys = HotKeys::default();
+        let (windows, window_accesses) = (6u64, 20_000u64);
+        let mut real = 0;
+        for access in 0..windows * window_accesses {
+            let is_hot = access % 50 == 0;
+            real += u64::from(is_hot && access >= window_accesses);
+            read(&mut hotkeys, if is_hot { 1 << 40 } else { stream.next() }, 1);
+            if (access + 1) % window_accesses == 0 {
+                hotkeys.rotate((access / window_accesses + 1) * WINDOW_MS);
+            }
+            if access + 1 == window_accesses {
+                hotkeys.operations_total = Summary::default();
+            }
+        }
+        let key = hotkeys.operations_total.get(0, hash(1 << 40)).expect("listed");
+        assert_eq!((key.count, key.error), (real, 0));
+        assert!(hotkeys.operations_total.unmonitored() > 0, "the others competed");
+    }
+
+    #[test]
     fn sampled_counts_stay_within_the_stated_error() {
         let mut stream = Stream::zipf(0x71BF_0002, 10_000, 1.0);
         let (mut hotkeys, mut sampler) = (HotKeys::default(), Sampler::new(3));
@@ -534,7 +563,7 @@ mod tests {
             hotkeys.rotate(access / 10);
         }
         assert!(hotkeys.memory_bytes() <= HotKeys::memory_bytes_max(), "{}", hotkeys.memory_bytes());
-        assert!(HotKeys::memory_bytes_max() <= 512 * 1024, "{}", HotKeys::memory_bytes_max());
+        assert!(HotKeys::memory_bytes_max() <= 1 << 20, "{}", HotKeys::memory_bytes_max());
         let mut merged = HotKeysSnapshot::default();
         merged.add(&hotkeys, 30_000);
         let key = merged.operations.top(1)[0].name.clone().expect("named");

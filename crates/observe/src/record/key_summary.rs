@@ -12,6 +12,7 @@
 //! Thread safety: plain values.
 
 use super::hotkeys::NAME_BYTES_MAX;
+use std::cmp::Reverse;
 
 /// A key's name, cut to [`NAME_BYTES_MAX`].
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -105,7 +106,7 @@ pub struct Summary {
 impl Summary {
     /// A summary of monitored keys: see the invariants for what the figures must keep.
     pub(super) fn new(mut keys: Vec<HotKey>, unmonitored: u64, total: u64, samples: u64) -> Self {
-        keys.sort_unstable_by_key(|key| key.hash);
+        keys.sort_by_cached_key(|key| key.hash);
         Self { keys, unmonitored, total, samples }
     }
 
@@ -147,17 +148,21 @@ impl Summary {
         self.cut(slots);
     }
 
-    /// Keeps the `slots` heaviest keys.
+    /// Keeps the `slots` heaviest keys, in their order. The counts are ranked apart from the keys, which are large.
     pub fn cut(&mut self, slots: usize) {
         if self.keys.len() <= slots {
             return;
         }
-        self.keys.select_nth_unstable_by_key(slots, |key| std::cmp::Reverse(key.count));
-        let dropped = self.keys[slots..].iter().map(|key| key.count).max().unwrap_or(0);
-        self.unmonitored = self.unmonitored.max(dropped);
-        self.keys.truncate(slots);
+        let mut counts: Vec<u64> = self.keys.iter().map(|key| key.count).collect();
+        let (heavier, &mut dropped, _) = counts.select_nth_unstable_by_key(slots, |&count| Reverse(count));
+        let mut ties = heavier.iter().filter(|&&count| count == dropped).count();
+        self.keys.retain(|key| {
+            let is_tie = key.count == dropped && ties > 0;
+            ties -= usize::from(is_tie);
+            is_tie || key.count > dropped
+        });
         self.keys.shrink_to_fit();
-        self.keys.sort_unstable_by_key(|key| key.hash);
+        self.unmonitored = self.unmonitored.max(dropped);
     }
 
     /// The `n` keys of the greatest certain weight, heaviest first.
@@ -168,7 +173,7 @@ impl Summary {
     /// The first `n` keys of this summary by another figure (a lower bound each: see the module).
     pub fn top_by(&self, n: usize, figure: impl Fn(&HotKey) -> u64) -> Vec<&HotKey> {
         let mut keys: Vec<&HotKey> = self.keys.iter().filter(|key| figure(key) > 0).collect();
-        keys.sort_unstable_by_key(|key| (std::cmp::Reverse(figure(key)), key.hash));
+        keys.sort_unstable_by_key(|key| (Reverse(figure(key)), key.hash));
         keys.truncate(n);
         keys
     }

@@ -6,15 +6,19 @@
 //! cost per update is constant on average (for weights of one size at most one scan per `capacity` updates).
 //!
 //! ```text
-//! table   u32 x 4*capacity    tag:16 | slot+1:16, the tag holds the home position; linear probing, backward-shift deletion
+//! table   u32 x 4*slots       tag:16 | slot+1:16, the tag holds the home position; linear probing, backward-shift deletion
 //!         (a quarter full: at half, hits and replacements take 1.4 times as long)
-//! counts  u32 x capacity      apart from the slots: the minimum scan reads 2 KiB for 512
+//! counts  u32 x slots         apart from the slots: the minimum scan reads 4 KiB for 1,024
 //! slots   hash, error, detail
 //! ```
 //!
+//! The owner may keep slots for items that it expects to be heavy ([`SpaceSaving::keep`]). They come first, beside the
+//! others, and are never given away.
+//!
 //! Invariants:
 //! 1. `count - error <= true weight <= count` for every item that holds a slot.
-//! 2. The true weight of an item without a slot is at most [`SpaceSaving::unmonitored`] <= total / capacity.
+//! 2. The true weight of an item without a slot is at most [`SpaceSaving::unmonitored`] <= total / capacity, kept
+//!    slots not counted.
 //! 3. The counts add up to the total.
 //! 4. The total stays below 2^32: the owner freezes before ([`SpaceSaving::is_full_of_weight`]).
 //!
@@ -39,6 +43,8 @@ pub struct Slot<T> {
 /// A summary of a stream of weighted hashes.
 pub struct SpaceSaving<T> {
     capacity: usize,
+    /// The first slots, which never change hands.
+    kept: usize,
     table: Box<[u32]>,
     counts: Vec<u32>,
     slots: Vec<Slot<T>>,
@@ -49,15 +55,17 @@ pub struct SpaceSaving<T> {
 }
 
 impl<T: Default> SpaceSaving<T> {
-    /// `capacity` slots, 1 to 16,384.
-    pub fn new(capacity: usize) -> Self {
+    /// `capacity` slots for anybody, 1 to 16,384, and room for `kept_max` items, at most as many, beside them.
+    pub fn new(capacity: usize, kept_max: usize) -> Self {
         let capacity = capacity.clamp(1, 1 << 14);
+        let slots = capacity + kept_max.min(capacity);
         Self {
             capacity,
-            table: vec![0; (capacity * 4).next_power_of_two()].into_boxed_slice(),
-            counts: Vec::with_capacity(capacity),
-            slots: Vec::with_capacity(capacity),
-            least: Vec::with_capacity(capacity),
+            kept: 0,
+            table: vec![0; (slots * 4).next_power_of_two()].into_boxed_slice(),
+            counts: Vec::with_capacity(slots),
+            slots: Vec::with_capacity(slots),
+            least: Vec::with_capacity(slots),
             least_count: 0,
             total: 0,
         }
@@ -85,7 +93,7 @@ impl<T: Default> SpaceSaving<T> {
 
     /// What an item without a slot may have at most.
     pub fn unmonitored(&self) -> u32 {
-        if self.slots.len() < self.capacity { 0 } else { self.counts.iter().copied().min().unwrap_or(0) }
+        if self.has_room() { 0 } else { self.counts[self.kept..].iter().copied().min().unwrap_or(0) }
     }
 
     /// The weight added since the last freeze.
@@ -103,9 +111,18 @@ impl<T: Default> SpaceSaving<T> {
         self.slots.iter().zip(self.counts.iter().copied())
     }
 
-    /// Takes the items out and starts again, keeping the memory.
+    /// Gives an item that is not monitored a slot that it cannot lose: its count is exact from here on. To be called
+    /// before the first addition, at most `kept_max` times.
+    pub fn keep(&mut self, hash: u64) {
+        debug_assert!(self.kept == self.slots.len() && self.find(hash).is_none() && self.total == 0);
+        self.take_slot(hash, 0);
+        self.kept += 1;
+    }
+
+    /// Takes the items out and starts again with none kept; the memory stays.
     pub fn drain(&mut self) -> impl Iterator<Item = (Slot<T>, u32)> + '_ {
         self.table.fill(0);
+        self.kept = 0;
         self.least.clear();
         self.least_count = 0;
         self.total = 0;
@@ -152,12 +169,8 @@ impl<T: Default> SpaceSaving<T> {
     }
 
     fn admit(&mut self, hash: u64, weight: u32) -> usize {
-        if self.slots.len() < self.capacity {
-            self.slots.push(Slot { hash, error: 0, detail: T::default() });
-            self.counts.push(weight);
-            let at = self.slots.len() - 1;
-            self.enter(hash, at);
-            return at;
+        if self.has_room() {
+            return self.take_slot(hash, weight);
         }
         let at = self.least_slot();
         self.leave(at);
@@ -167,18 +180,31 @@ impl<T: Default> SpaceSaving<T> {
         at
     }
 
-    /// A slot with the smallest count.
+    fn has_room(&self) -> bool {
+        self.slots.len() < self.capacity + self.kept
+    }
+
+    fn take_slot(&mut self, hash: u64, weight: u32) -> usize {
+        self.slots.push(Slot { hash, error: 0, detail: T::default() });
+        self.counts.push(weight);
+        let at = self.slots.len() - 1;
+        self.enter(hash, at);
+        at
+    }
+
+    /// A slot with the smallest count that is not kept.
     fn least_slot(&mut self) -> usize {
         while let Some(at) = self.least.pop() {
             if self.counts[usize::from(at)] == self.least_count {
                 return usize::from(at);
             }
         }
-        let least = self.counts.iter().copied().min().unwrap_or(0);
+        let counts = &self.counts[self.kept..];
+        let least = counts.iter().copied().min().unwrap_or(0);
         self.least_count = least;
-        for (at, &count) in self.counts.iter().enumerate() {
+        for (at, &count) in counts.iter().enumerate() {
             if count == least {
-                self.least.push(at as u16);
+                self.least.push((self.kept + at) as u16);
             }
         }
         usize::from(self.least.pop().unwrap_or(0))
@@ -230,11 +256,14 @@ mod tests {
         for seed in [0xA5A5_0001u64, 0xA5A5_0002, 0xA5A5_0003] {
             println!("seed {seed:#x}");
             let mut state = seed;
-            let mut summary: SpaceSaving<()> = SpaceSaving::new(64);
+            let mut summary: SpaceSaving<()> = SpaceSaving::new(64, 8);
+            let item = |number: u64| number.wrapping_mul(0xD6E8_FEB8_6659_FD93);
+            let kept = [1, 3, 700, 1_500, 5_000].map(item);
+            kept.iter().for_each(|&hash| summary.keep(hash));
             let mut truth: HashMap<u64, u64> = HashMap::new();
             for _ in 0..100_000 {
                 let skew = random(&mut state) % 12;
-                let hash = (random(&mut state) % (1 << skew)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+                let hash = item(random(&mut state) % (1 << skew));
                 let weight = [1, 4, 16][(random(&mut state) % 3) as usize];
                 summary.add(hash, weight);
                 *truth.entry(hash).or_default() += u64::from(weight);
@@ -243,6 +272,10 @@ mod tests {
             assert_eq!(u64::from(summary.total()), total);
             assert_eq!(summary.items().map(|(_, count)| u64::from(count)).sum::<u64>(), total);
             assert!(u64::from(summary.unmonitored()) <= total / 64);
+            for hash in kept {
+                let (slot, count) = summary.get(hash).expect("a kept slot is not given away");
+                assert_eq!((slot.error, u64::from(count)), (0, truth.get(&hash).copied().unwrap_or(0)));
+            }
             for (hash, &real) in &truth {
                 match summary.get(*hash) {
                     Some((slot, count)) => {
@@ -256,7 +289,7 @@ mod tests {
 
     #[test]
     fn the_table_finds_exactly_its_slots_under_churn() {
-        let mut summary: SpaceSaving<()> = SpaceSaving::new(512);
+        let mut summary: SpaceSaving<()> = SpaceSaving::new(512, 0);
         for item in 0..50_000u64 {
             // The table is a quarter full: there are runs, and deletions must shift.
             summary.add(((item % 700) << 40) | (item / 700), 1);
@@ -271,7 +304,7 @@ mod tests {
 
     #[test]
     fn draining_starts_again() {
-        let mut summary: SpaceSaving<u8> = SpaceSaving::new(4);
+        let mut summary: SpaceSaving<u8> = SpaceSaving::new(4, 0);
         summary.add(7, 3).0.detail = 9;
         let items: Vec<_> = summary.drain().map(|(slot, count)| (slot.hash, slot.detail, count)).collect();
         assert_eq!(items, [(7, 9, 3)]);
