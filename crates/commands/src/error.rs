@@ -52,8 +52,9 @@ impl CommandError {
     pub const DISCARD_WITHOUT_MULTI: CommandError = CommandError::fixed("ERR DISCARD without MULTI");
     pub const EXEC_ABORTED: CommandError =
         CommandError::fixed("EXECABORT Transaction discarded because of previous errors.");
-    pub const TRANSACTION_TOO_LONG: CommandError =
-        CommandError::fixed("ERR transaction discarded: its queued commands are larger than 1 GiB");
+    pub const TRANSACTION_TOO_LONG: CommandError = CommandError::fixed(
+        "ERR transaction discarded: its queued commands exceed client-query-buffer-limit",
+    );
     pub const NO_SUCH_CLIENT: CommandError = CommandError::fixed("ERR No such client");
     pub const NO_PROTO: CommandError = CommandError::fixed("NOPROTO unsupported protocol version");
     pub const INVALID_COMMAND_SPECIFIED: CommandError = CommandError::fixed("ERR Invalid command specified");

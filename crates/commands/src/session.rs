@@ -13,10 +13,6 @@ use keyspace::WatchFlag;
 use std::sync::Arc;
 use wire::OwnedArgs;
 
-/// Queued bytes of one transaction: what a client may make the server keep between MULTI and EXEC, as
-/// `client-query-buffer-limit` bounds it in Redis.
-pub const QUEUE_BYTES_MAX: usize = 1 << 30;
-
 /// What CLIENT REPLY set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ReplyMode {
@@ -33,6 +29,7 @@ pub enum ReplyMode {
 #[derive(Default)]
 pub struct Multi {
     pub queue: Vec<Queued>,
+    /// Memory of the queued commands, at most `client-query-buffer-limit`.
     pub queued_bytes: usize,
     /// A command was refused while queueing: EXEC will abort.
     pub broken: bool,

@@ -18,7 +18,7 @@ use crate::dispatch::{AloneRoom, Prepared, Step, call, key_ids};
 use crate::error::CommandError;
 use crate::recording::{self, Clock};
 use crate::registry;
-use crate::session::{Multi, QUEUE_BYTES_MAX, Queued, Session};
+use crate::session::{Multi, Queued, Session};
 use keyspace::hash::stripe_of;
 use keyspace::{Databases, Journal};
 use std::sync::atomic::Ordering::Relaxed;
@@ -175,8 +175,8 @@ pub(crate) fn refuse(ctx: &mut Ctx<'_>, request: &Prepared<'_>, refusal: &Comman
 /// Keeps a command for EXEC.
 pub(crate) fn queue(ctx: &mut Ctx<'_>, request: &Prepared<'_>, command: &'static Command) {
     let Some(multi) = &mut ctx.session.multi else { return };
-    multi.queued_bytes += request.args.bytes_len();
-    if multi.queued_bytes > QUEUE_BYTES_MAX {
+    multi.queued_bytes += size_of::<Queued>() + request.args.owned_bytes();
+    if multi.queued_bytes as u64 > ctx.instance.settings.client_query_buffer_limit_bytes() {
         multi.broken = true;
         multi.queue = Vec::new();
         ctx.session.client.queued_bytes.store(0, Relaxed);

@@ -3,8 +3,8 @@
 //!     cargo run --profile dist -p limpid --example null -- 7009
 //!
 //! It has what no server can do without, one thread waiting in epoll, a read and a write for each batch, and answers
-//! every GET with the same 32 bytes and every SET with OK. It finds requests by their first byte, so it is fit for
-//! `limpid bench --value-size 32` and nothing else.
+//! every GET with the same 32 bytes, every SET with OK and DBSIZE with 0. It finds requests by their first bytes, so it
+//! is fit for `limpid bench --value-size 32` and nothing else.
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 const LISTENER: Token = Token(usize::MAX);
 const VALUE: &[u8] = b"$32\r\nvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv\r\n";
 const OK: &[u8] = b"+OK\r\n";
+const EMPTY: &[u8] = b":0\r\n";
 
 fn main() -> io::Result<()> {
     let port = std::env::args().nth(1).and_then(|port| port.parse().ok()).unwrap_or(7009);
@@ -56,7 +57,11 @@ fn serve(stream: &mut TcpStream, buffer: &mut [u8], reply: &mut Vec<u8>) -> bool
     };
     reply.clear();
     for request in buffer[..received].windows(2).filter(|bytes| bytes[0] == b'*') {
-        reply.extend_from_slice(if request[1] == b'3' { OK } else { VALUE });
+        reply.extend_from_slice(match request[1] {
+            b'1' => EMPTY,
+            b'2' => VALUE,
+            _ => OK,
+        });
     }
     stream.write_all(reply).is_ok()
 }

@@ -90,6 +90,11 @@ impl<'a> Args<'a> {
         self.spans.iter().map(|span| span.len as usize).sum()
     }
 
+    /// Heap bytes that [`Args::to_owned`] takes.
+    pub fn owned_bytes(&self) -> usize {
+        self.bytes_len() + self.len() * size_of::<Span>()
+    }
+
     /// A copy that holds just the arguments' bytes.
     pub fn to_owned(&self) -> OwnedArgs {
         let mut owned = OwnedArgs::with_capacity(self.len(), self.bytes_len());
@@ -265,6 +270,7 @@ mod tests {
         assert_eq!(owned, OwnedArgs::from_slices(&["GET", "key1"]));
         assert_eq!(owned.as_args().at(1), b"key1");
         assert_eq!(owned.memory_bytes(), 7 + 2 * 8);
+        assert_eq!(owned.memory_bytes(), owned.as_args().owned_bytes());
         assert_eq!((owned.len(), owned.is_empty()), (2, false));
     }
 }
