@@ -6,6 +6,7 @@
 mod harness;
 
 use std::io::{ErrorKind, Write};
+use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use harness::client::{Client, encode};
@@ -145,6 +146,27 @@ fn half_requests_wait_without_costing_memory() {
     }
     scene.check();
     drop(waiting);
+    scene.check();
+}
+
+#[test]
+fn who_closes_right_behind_the_last_byte_is_closed_too() {
+    let mut scene = Scene::new(&[]);
+    // Bytes and the end of the stream reach the server together: one event for both.
+    for _ in 0..50 {
+        let mut client = scene.server.client();
+        client.send_raw(b"PING\r\n").expect("sent");
+        client.socket().shutdown(Shutdown::Write).expect("half-closed");
+        assert_eq!(client.read_to_close().expect("closed after the reply"), b"+PONG\r\n");
+    }
+    for request in ["*1\r\n", "CLIENT REPLY OFF\r\nSET a 1\r\n"].repeat(100) {
+        scene.server.client().send_raw(request.as_bytes()).expect("sent");
+    }
+    let started = Instant::now();
+    while !scene.bystander.text("INFO clients").contains("connected_clients:1\r\n") {
+        assert!(started.elapsed() < Duration::from_secs(10), "{}", scene.bystander.text("CLIENT LIST"));
+        std::thread::sleep(Duration::from_millis(20));
+    }
     scene.check();
 }
 

@@ -105,6 +105,8 @@ pub struct Connection {
     held: Option<Box<Held>>,
     /// The socket may have more to read.
     readable: bool,
+    /// The client has sent its last byte, or the connection broke.
+    ending: bool,
     over_soft_limit_since: Option<Instant>,
     /// No more requests are read; closed when the outbox is empty.
     finishing: bool,
@@ -122,15 +124,17 @@ impl Connection {
             outbox: Reply::new(),
             held: None,
             readable: false,
+            ending: false,
             over_soft_limit_since: None,
             finishing: false,
             turns: Turns::default(),
         }
     }
 
-    /// The socket has something to read, or was closed by the client.
-    pub fn set_readable(&mut self) {
+    /// The socket has something to read; `ending`: its end is among it, and no event will come for that alone.
+    pub fn set_readable(&mut self, ending: bool) {
         self.readable = true;
+        self.ending |= ending;
     }
 
     /// Whether another worker may serve it from now on: not while a command is parked, or the end is near.
@@ -230,8 +234,9 @@ impl Connection {
             Err(Errno::INTR) => return Next::Again,
             Err(_) => return Next::Close(Why::Gone),
         };
-        // A read that did not fill the buffer emptied the socket; what comes later raises a new event (epoll(7)).
-        self.readable = received == lent.buffer.len();
+        // A read that did not fill the buffer emptied the socket; what comes later raises a new event (epoll(7)). The
+        // end of the stream does not if it was there already: the next read is to find it.
+        self.readable = self.ending || received == lent.buffer.len();
         Client::add(&self.session.client.bytes_in, received as u64);
         lent.executor.count_read(received);
         let buffer = std::mem::take(&mut lent.buffer);

@@ -248,8 +248,9 @@ impl Worker {
                 }
                 Token(slot) => {
                     let Some(Some(connection)) = self.connections.get_mut(slot) else { continue };
-                    if event.is_readable() || event.is_read_closed() || event.is_error() {
-                        connection.set_readable();
+                    let ending = event.is_read_closed() || event.is_error();
+                    if ending || event.is_readable() {
+                        connection.set_readable(ending);
                         self.turn(slot, arrived);
                     } else if connection.has_unsent() {
                         self.turn(slot, arrived);
