@@ -40,6 +40,27 @@ fn one_client_too_many_is_told_so() {
 }
 
 #[test]
+fn a_lowered_maxmemory_is_reached_though_nobody_writes() {
+    let server = Server::limpid(&["--maxmemory-policy", "allkeys-random"]);
+    let mut client = server.client();
+    let keys = 200_000;
+    for from in (0..keys).step_by(1_000) {
+        let requests: String = (from..from + 1_000).map(|n| format!("SET key:{n} {n:032}\r\n")).collect();
+        client.send_raw(requests.as_bytes()).expect("sent");
+        (0..1_000).for_each(|_| drop(client.read().expect("a reply")));
+    }
+    let mut used_bytes = || {
+        let memory = client.text("INFO memory");
+        let line = memory.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("a line");
+        line.parse::<u64>().expect("a number")
+    };
+    let limit = used_bytes() / 2;
+    assert_eq!(server.client().text(&format!("CONFIG SET maxmemory {limit}")), "OK");
+    // INFO itself allocates while it looks.
+    eventually("memory is within its limit", || used_bytes() <= limit + (1 << 20));
+}
+
+#[test]
 fn idle_clients_are_closed_after_the_timeout() {
     let server = Server::limpid(&["--timeout", "1"]);
     let mut idle = server.client();

@@ -14,7 +14,7 @@ use crate::registry::Entry;
 use keyspace::eviction::{Evictor, Policy};
 use keyspace::{Databases, Journal};
 
-/// Keys evicted for one command at most; what is still too much then is left to the next commands and the timer.
+/// Keys evicted at a time at most; what is still too much then is left to the next commands and the timer.
 const EVICTIONS_MAX: usize = 64;
 
 /// What a worker keeps to evict well.
@@ -29,36 +29,44 @@ impl Default for Admission {
     }
 }
 
+/// How memory stands to `maxmemory`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Room {
+    /// Within it, or there is no limit.
+    Enough,
+    /// Above it, and keys were evicted: more of them can be.
+    Gaining,
+    /// Above it, and no key can be evicted.
+    Lacking,
+}
+
 impl Admission {
-    /// Evicts until used memory is within `maxmemory`, a bounded number of keys. False if memory is over the limit and
-    /// nothing could be evicted.
+    /// Evicts until used memory is within `maxmemory`, a bounded number of keys.
     pub(crate) fn make_room(
         &mut self,
         instance: &Instance,
         databases: &Databases,
         journal: &mut Journal,
-    ) -> bool {
+    ) -> Room {
         let limit = instance.settings.maxmemory_bytes();
         if limit == 0 || keyspace::memory::used_bytes() as u64 <= limit {
-            return true;
+            return Room::Enough;
         }
         let policy = policy_of(&instance.settings);
         if policy != self.policy {
             self.policy = policy;
             self.evictor.reset();
         }
-        let decay_seconds = instance.settings.lfu_decay_time_minutes() * 60;
-        journal.decay_seconds = u16::try_from(decay_seconds).unwrap_or(u16::MAX);
         let samples = instance.settings.maxmemory_samples() as usize;
         for _ in 0..EVICTIONS_MAX {
             if self.evictor.evict_one(databases, policy, samples, journal).is_none() {
-                return false;
+                return Room::Lacking;
             }
             if keyspace::memory::used_bytes() as u64 <= limit {
-                return true;
+                return Room::Enough;
             }
         }
-        true
+        Room::Gaining
     }
 }
 
@@ -111,8 +119,8 @@ fn admit_carefully(
     }
     let grows = command.flags.has(DENYOOM)
         || matches!((&command.run, &ctx.session.multi), (Run::Transaction, Some(multi)) if multi.grows);
-    if grows && !admission.make_room(ctx.instance, ctx.data.databases, ctx.data.journal) {
-        return Err(CommandError::OUT_OF_MEMORY);
+    match grows.then(|| admission.make_room(ctx.instance, ctx.data.databases, ctx.data.journal)) {
+        Some(Room::Lacking) => Err(CommandError::OUT_OF_MEMORY),
+        Some(Room::Enough | Room::Gaining) | None => Ok(command),
     }
-    Ok(command)
 }

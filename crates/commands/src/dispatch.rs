@@ -14,7 +14,7 @@
 //!
 //! Thread safety: one `Executor` per worker.
 
-use crate::admission::{Admission, admit};
+use crate::admission::{Admission, Room, admit};
 use crate::command::{Command, NOT_QUEUED, Progress, Run, Slice};
 use crate::ctx::{AloneCtx, Ctx};
 use crate::data::{Data, LockId, Locks, lock_all, lock_id};
@@ -165,6 +165,8 @@ impl Executor {
         let Executor { instance, station, .. } = self;
         let Station { worker, place, journal, admission, traffic, .. } = station;
         journal.set_now(instance.now_ms());
+        let decay_seconds = instance.settings.lfu_decay_time_minutes() * 60;
+        journal.decay_seconds = u16::try_from(decay_seconds).unwrap_or(u16::MAX);
         let databases = instance.gate.enter(place);
         let budget = EXPIRE_PER_TICK * usize::from(instance.settings.active_expire_effort());
         let mut more = false;
@@ -177,7 +179,7 @@ impl Executor {
                 database.age(database.len() / 70_000 + 1, journal);
             }
         }
-        admission.make_room(instance, &databases, journal);
+        more |= admission.make_room(instance, &databases, journal) == Room::Gaining;
         let mut recorder = instance.recorders[*worker].lock();
         recorder.counters.traffic.add(&std::mem::take(traffic));
         recording::settle(journal, &mut recorder, instance);
@@ -542,6 +544,21 @@ fn settle_reply(session: &mut Session, reply: &mut Reply, before: Mark) {
         ReplyMode::Skip => {
             reply.truncate(before);
             session.reply_mode = ReplyMode::On;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Bench;
+
+    #[test]
+    fn lfu_decay_time_is_taken_up_below_the_memory_limit_too() {
+        let mut bench = Bench::new();
+        for (minutes, seconds) in [(0, 0), (3, 180), (10_000, u16::MAX)] {
+            bench.run(format!("CONFIG SET lfu-decay-time {minutes}").as_bytes());
+            bench.executor.tick(false);
+            assert_eq!(bench.executor.station.journal.decay_seconds, seconds);
         }
     }
 }

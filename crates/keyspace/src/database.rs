@@ -117,8 +117,8 @@ impl Database {
         self.stripes[stripe].expiring()
     }
 
-    /// Visits live entries in hash order from `cursor` on (0 = the start) until `count` were seen or `stripes_max`
-    /// stripes were looked into. Returns the cursor to go on from, 0 at the end.
+    /// Visits the live ones of the entries in hash order from `cursor` on (0 = the start) until `count` were passed or
+    /// `stripes_max` stripes were looked into. Returns the cursor to go on from, 0 at the end.
     ///
     /// An entry that is there from the first call to the last is visited at least once, whatever grows or shrinks
     /// in between, because the order never changes: it is that of the hashes.
@@ -130,7 +130,7 @@ impl Database {
         journal: &Journal,
         mut visit: impl FnMut(EntryRef<'_>),
     ) -> u64 {
-        let mut seen = 0;
+        let mut passed = 0;
         let mut looked_into = 0;
         let mut from = cursor << (64 - STRIPE_BITS - CURSOR_BITS) << STRIPE_BITS;
         let Some(first) = usize::try_from(cursor >> CURSOR_BITS).ok().filter(|&first| first < STRIPES) else {
@@ -141,18 +141,16 @@ impl Database {
                 from = 0;
                 continue;
             }
-            if seen >= count || looked_into >= stripes_max {
+            if passed >= count || looked_into >= stripes_max {
                 return (stripe as u64) << CURSOR_BITS | from >> (64 - CURSOR_BITS);
             }
             looked_into += 1;
             let Some(locked) = self.lock(stripe, None) else { continue };
             let mut position = Some(from);
-            while let (Some(at), true) = (position, seen < count) {
-                let left = count - seen;
-                position = locked.walk(at, left, journal, |entry| {
-                    seen += 1;
-                    visit(entry);
-                });
+            while let (Some(at), true) = (position, passed < count) {
+                let (next, more) = locked.walk(at, count - passed, journal, &mut visit);
+                position = next;
+                passed += more;
             }
             from = 0;
             if let Some(at) = position {

@@ -375,20 +375,23 @@ impl Contents {
         self.touched(hash);
     }
 
-    /// Visits live entries in hash order from `from` on, whole buckets, until `count` were seen. Returns the
-    /// position to go on from.
+    /// Visits the live ones of the entries in hash order from `from` on, whole buckets, until `count` were passed.
+    /// Returns the position to go on from, and how many were passed.
     pub fn walk(
         &self,
         from: u64,
         count: usize,
         journal: &Journal,
         mut visit: impl FnMut(EntryRef<'_>),
-    ) -> Option<u64> {
-        self.table.walk(from, count, &journal.hasher, |entry| {
+    ) -> (Option<u64>, usize) {
+        let mut passed = 0;
+        let position = self.table.walk(from, count, &journal.hasher, |entry| {
+            passed += 1;
             if entry.expiry_ms().is_none_or(|expiry_ms| expiry_ms > journal.now_ms) {
                 visit(EntryRef::new(entry));
             }
-        })
+        });
+        (position, passed)
     }
 
     /// The entry of this rank in storage order, deadlines ignored.

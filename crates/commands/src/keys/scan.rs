@@ -271,6 +271,16 @@ mod tests {
     }
 
     #[test]
+    fn keys_past_their_deadline_are_visited_like_others() {
+        let mut bench = Bench::new();
+        (0..5_000).for_each(|n| drop(bench.run(format!("SET gone:{n} v PX 1").as_bytes())));
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let (cursor, names) = read_scan(&bench.run(b"SCAN 0 COUNT 10"));
+        assert!(cursor != "0" && names.is_empty(), "one call went through all of them: {cursor} {names:?}");
+        assert!(scan_all(&mut bench, "COUNT 10").0.is_empty());
+    }
+
+    #[test]
     fn refusals() {
         let invalid = "-ERR invalid cursor";
         let mut bench = Bench::new();
