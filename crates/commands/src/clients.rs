@@ -76,8 +76,8 @@ pub struct Client {
     pub protocol: AtomicU8,
     /// Commands queued since MULTI, -1 outside a transaction.
     pub queued: AtomicI64,
-    /// Bytes of their arguments.
-    pub queued_bytes: AtomicU64,
+    /// Memory of the queued commands and of the watched keys.
+    pub transaction_bytes: AtomicU64,
     pub watching: AtomicU32,
     pub query_buffer_bytes: AtomicU64,
     pub output_bytes: AtomicU64,
@@ -108,7 +108,7 @@ impl Client {
             last_command: AtomicU16::new(u16::MAX),
             protocol: AtomicU8::new(2),
             queued: AtomicI64::new(-1),
-            queued_bytes: AtomicU64::new(0),
+            transaction_bytes: AtomicU64::new(0),
             watching: AtomicU32::new(0),
             query_buffer_bytes: AtomicU64::new(0),
             output_bytes: AtomicU64::new(0),
@@ -119,9 +119,9 @@ impl Client {
         }
     }
 
-    /// Bytes the server holds for it: unfinished requests, queued ones, unread replies.
+    /// Bytes the server holds for it: unfinished requests, queued ones and watched keys, unread replies.
     pub fn held_bytes(&self) -> u64 {
-        [&self.query_buffer_bytes, &self.queued_bytes, &self.output_bytes]
+        [&self.query_buffer_bytes, &self.transaction_bytes, &self.output_bytes]
             .iter()
             .map(|bytes| bytes.load(Relaxed))
             .sum()

@@ -205,26 +205,26 @@ impl<'a> Data<'a> {
     }
 
     /// Watches a key for the session that owns `flag`.
-    pub fn watch(&mut self, bytes: &[u8], flag: &WatchFlag) -> Watched {
-        let key = self.key(bytes);
-        let database = self.database;
-        let (stripe, journal, _) = self.stripe(database, key.hash);
-        let existed = stripe.watch(key, flag, journal);
-        Watched { database, key: bytes.into(), hash: key.hash, existed }
+    ///
+    /// Returns whether it exists.
+    pub fn watch(&mut self, watched: &Watched, flag: &WatchFlag) -> bool {
+        let key = Key { bytes: &watched.key, hash: watched.hash };
+        let (stripe, journal, _) = self.stripe(watched.database, key.hash);
+        stripe.watch(key, flag, journal)
     }
 
     /// Takes back the watches of a session whose stripes are held.
-    pub(crate) fn unwatch(&mut self, watched: &[Watched], flag: &WatchFlag) {
+    pub(crate) fn unwatch<'k>(&mut self, watched: impl Iterator<Item = &'k Watched>, flag: &WatchFlag) {
         for key in watched {
             self.stripe(key.database, key.hash).0.unwatch(key.hash, flag);
         }
     }
 
-    /// Whether a watched key that existed has expired since; its stripe is held.
-    pub(crate) fn has_expired(&mut self, watched: &Watched) -> bool {
+    /// Whether a watched key is gone; its stripe is held.
+    pub(crate) fn is_gone(&mut self, watched: &Watched) -> bool {
         let key = Key { bytes: &watched.key, hash: watched.hash };
         let (stripe, journal, _) = self.stripe(watched.database, key.hash);
-        watched.existed && stripe.look(key, journal).is_none()
+        stripe.look(key, journal).is_none()
     }
 
     /// The prefix node and value size of a key whose stripe is held, for the observers.

@@ -55,6 +55,8 @@ impl CommandError {
     pub const TRANSACTION_TOO_LONG: CommandError = CommandError::fixed(
         "ERR transaction discarded: its queued commands exceed client-query-buffer-limit",
     );
+    pub const TOO_MUCH_WATCHED: CommandError =
+        CommandError::fixed("ERR the watched keys exceed client-query-buffer-limit");
     pub const NO_SUCH_CLIENT: CommandError = CommandError::fixed("ERR No such client");
     pub const NO_PROTO: CommandError = CommandError::fixed("NOPROTO unsupported protocol version");
     pub const INVALID_COMMAND_SPECIFIED: CommandError = CommandError::fixed("ERR Invalid command specified");

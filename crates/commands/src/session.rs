@@ -10,7 +10,9 @@
 
 use crate::clients::Client;
 use keyspace::WatchFlag;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use wire::OwnedArgs;
 
 /// What CLIENT REPLY set.
@@ -29,7 +31,7 @@ pub enum ReplyMode {
 #[derive(Default)]
 pub struct Multi {
     pub queue: Vec<Queued>,
-    /// Memory of the queued commands, at most `client-query-buffer-limit`.
+    /// Memory of the queued commands.
     pub queued_bytes: usize,
     /// A command was refused while queueing: EXEC will abort.
     pub broken: bool,
@@ -45,12 +47,19 @@ pub struct Queued {
 }
 
 /// A watched key.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub struct Watched {
     pub database: usize,
-    pub key: Box<[u8]>,
     pub hash: u64,
-    /// It existed when it was watched; if it has expired since, EXEC aborts.
-    pub existed: bool,
+    pub key: Box<[u8]>,
+}
+
+impl Watched {
+    /// About what it takes, in its stripe too.
+    pub fn memory_bytes(&self) -> usize {
+        const IN_STRIPE: usize = size_of::<(u64, Vec<WatchFlag>)>() + size_of::<WatchFlag>();
+        size_of::<Self>() + self.key.len() + IN_STRIPE
+    }
 }
 
 /// See the module's text.
@@ -60,7 +69,10 @@ pub struct Session {
     pub authenticated: bool,
     pub reply_mode: ReplyMode,
     pub multi: Option<Box<Multi>>,
-    pub watched: Vec<Watched>,
+    /// Each with whether it existed then: if it has expired since, EXEC aborts.
+    pub watched: BTreeMap<Watched, bool>,
+    /// Memory of the watched keys.
+    pub watched_bytes: usize,
     pub watch_flag: Option<WatchFlag>,
     /// The connection is to be closed once its replies are sent.
     pub closing: bool,
@@ -76,7 +88,8 @@ impl Session {
             authenticated,
             reply_mode: ReplyMode::On,
             multi: None,
-            watched: Vec::new(),
+            watched: BTreeMap::new(),
+            watched_bytes: 0,
             watch_flag: None,
             closing: false,
             speaks_http: false,
@@ -85,6 +98,19 @@ impl Session {
 
     /// Whether some watched key was changed since it was watched.
     pub fn is_watch_broken(&self) -> bool {
-        self.watch_flag.as_ref().is_some_and(|flag| flag.load(std::sync::atomic::Ordering::Relaxed))
+        self.watch_flag.as_ref().is_some_and(|flag| flag.load(Relaxed))
+    }
+
+    /// What the server keeps for a transaction of this session, at most `client-query-buffer-limit`.
+    pub fn transaction_bytes(&self) -> usize {
+        self.watched_bytes + self.multi.as_ref().map_or(0, |multi| multi.queued_bytes)
+    }
+
+    /// Tells the others how far the transaction has come.
+    pub fn show_transaction(&self) {
+        let queued = self.multi.as_ref().map_or(-1, |multi| multi.queue.len() as i64);
+        self.client.queued.store(queued, Relaxed);
+        self.client.watching.store(self.watched.len() as u32, Relaxed);
+        self.client.transaction_bytes.store(self.transaction_bytes() as u64, Relaxed);
     }
 }

@@ -18,9 +18,10 @@ use crate::dispatch::{AloneRoom, Prepared, Step, call, key_ids};
 use crate::error::CommandError;
 use crate::recording::{self, Clock};
 use crate::registry;
-use crate::session::{Multi, Queued, Session};
+use crate::session::{Multi, Queued, Session, Watched};
 use keyspace::hash::stripe_of;
 use keyspace::{Databases, Journal};
+use std::collections::btree_map::Entry;
 use std::sync::atomic::Ordering::Relaxed;
 use wire::{Args, Reply};
 
@@ -92,7 +93,7 @@ fn multi(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
         return Err(CommandError::NESTED_MULTI);
     }
     ctx.session.multi = Some(Box::default());
-    ctx.session.client.queued.store(0, Relaxed);
+    ctx.session.show_transaction();
     ctx.reply.ok();
     Ok(())
 }
@@ -111,14 +112,22 @@ fn watch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if ctx.session.multi.is_some() {
         return Err(CommandError::WATCH_IN_MULTI);
     }
+    let limit = ctx.instance.settings.client_query_buffer_limit_bytes();
     let flag = ctx.session.watch_flag.get_or_insert_default().clone();
     for key in args.from(1).iter() {
-        let database = ctx.data.database;
-        if !ctx.session.watched.iter().any(|known| known.database == database && *known.key == *key) {
-            ctx.session.watched.push(ctx.data.watch(key, &flag));
+        let hash = ctx.data.journal.hasher.hash(key);
+        let watched = Watched { database: ctx.data.database, hash, key: key.into() };
+        if let Entry::Vacant(place) = ctx.session.watched.entry(watched) {
+            let bytes = place.key().memory_bytes();
+            if (ctx.session.watched_bytes + bytes) as u64 > limit {
+                return Err(CommandError::TOO_MUCH_WATCHED);
+            }
+            ctx.session.watched_bytes += bytes;
+            let exists = ctx.data.watch(place.key(), &flag);
+            place.insert(exists);
         }
     }
-    ctx.session.client.watching.store(ctx.session.watched.len() as u32, Relaxed);
+    ctx.session.show_transaction();
     ctx.reply.ok();
     Ok(())
 }
@@ -132,20 +141,21 @@ fn unwatch_command(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 /// Takes back every watch of a session; the caller holds no stripe.
 pub(crate) fn unwatch(session: &mut Session, databases: &Databases) {
     let Some(flag) = session.watch_flag.take() else { return };
-    for watched in session.watched.drain(..) {
+    for (watched, _) in std::mem::take(&mut session.watched) {
         let database = databases.existing(watched.database);
         if let Some(mut locked) = database.and_then(|database| database.lock(stripe_of(watched.hash), None)) {
             locked.unwatch(watched.hash, &flag);
         }
     }
-    session.client.watching.store(0, Relaxed);
+    session.watched_bytes = 0;
+    session.show_transaction();
 }
 
 /// Ends the collecting of commands.
 pub(crate) fn leave(session: &mut Session) -> Option<Box<Multi>> {
-    session.client.queued.store(-1, Relaxed);
-    session.client.queued_bytes.store(0, Relaxed);
-    session.multi.take()
+    let multi = session.multi.take();
+    session.show_transaction();
+    multi
 }
 
 /// Tells the client that its request was not admitted; a transaction it was meant for is lost.
@@ -175,17 +185,21 @@ pub(crate) fn refuse(ctx: &mut Ctx<'_>, request: &Prepared<'_>, refusal: &Comman
 /// Keeps a command for EXEC.
 pub(crate) fn queue(ctx: &mut Ctx<'_>, request: &Prepared<'_>, command: &'static Command) {
     let Some(multi) = &mut ctx.session.multi else { return };
-    multi.queued_bytes += size_of::<Queued>() + request.args.owned_bytes();
-    if multi.queued_bytes as u64 > ctx.instance.settings.client_query_buffer_limit_bytes() {
-        multi.broken = true;
-        multi.queue = Vec::new();
-        ctx.session.client.queued_bytes.store(0, Relaxed);
+    if multi.broken {
+        // EXEC will refuse it anyway.
+        return ctx.reply.simple("QUEUED");
+    }
+    let bytes = size_of::<Queued>() + request.args.owned_bytes();
+    let limit = ctx.instance.settings.client_query_buffer_limit_bytes();
+    if (ctx.session.watched_bytes + multi.queued_bytes + bytes) as u64 > limit {
+        **multi = Multi { broken: true, ..Multi::default() };
+        ctx.session.show_transaction();
         return ctx.reply.error(CommandError::TRANSACTION_TOO_LONG.text());
     }
+    multi.queued_bytes += bytes;
     multi.grows |= command.flags.has(DENYOOM);
     multi.queue.push(Queued { index: request.index(), args: request.args.to_owned() });
-    ctx.session.client.queued.store(multi.queue.len() as i64, Relaxed);
-    ctx.session.client.queued_bytes.store(multi.queued_bytes as u64, Relaxed);
+    ctx.session.show_transaction();
     ctx.reply.simple("QUEUED");
 }
 
@@ -260,7 +274,7 @@ fn plan(
         }
         key_ids(args, command, database, databases, journal, ids);
     }
-    ids.extend(session.watched.iter().map(|watched| lock_id(watched.database, watched.hash)));
+    ids.extend(session.watched.keys().map(|watched| lock_id(watched.database, watched.hash)));
     ids.sort_unstable();
     ids.dedup();
     ids.len() <= TRANSACTION_STRIPES_MAX
@@ -270,9 +284,10 @@ fn plan(
 fn take_watches(ctx: &mut Ctx<'_>) -> bool {
     let Some(flag) = ctx.session.watch_flag.take() else { return false };
     let watched = std::mem::take(&mut ctx.session.watched);
-    let expired = watched.iter().any(|key| ctx.data.has_expired(key));
-    ctx.data.unwatch(&watched, &flag);
-    ctx.session.client.watching.store(0, Relaxed);
+    let expired = watched.iter().any(|(key, &existed)| existed && ctx.data.is_gone(key));
+    ctx.data.unwatch(watched.keys(), &flag);
+    ctx.session.watched_bytes = 0;
+    ctx.session.show_transaction();
     expired || flag.load(Relaxed)
 }
 
@@ -301,7 +316,7 @@ pub(crate) fn run_alone(
 }
 
 fn has_expired(session: &Session, databases: &Databases, journal: &mut Journal) -> bool {
-    session.watched.iter().filter(|watched| watched.existed).any(|watched| {
+    session.watched.iter().filter(|&(_, &existed)| existed).any(|(watched, _)| {
         let key = keyspace::Key { bytes: &watched.key, hash: watched.hash };
         let database = databases.existing(watched.database);
         let locked = database.and_then(|database| database.lock(stripe_of(watched.hash), None));

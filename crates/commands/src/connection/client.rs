@@ -265,7 +265,7 @@ fn close(ctx: &mut Ctx<'_>, client: &Client) {
 /// they are off.
 fn describe(client: &Client, now_ms: i64) -> String {
     let names = client.names.lock().clone();
-    let queued_bytes = client.queued_bytes.load(Relaxed);
+    let transaction_bytes = client.transaction_bytes.load(Relaxed);
     let (query, output) = (client.query_buffer_bytes.load(Relaxed), client.output_bytes.load(Relaxed));
     let seconds_since = |moment_ms: i64| (now_ms - moment_ms).max(0) / 1000;
     let command = match client.last_command.load(Relaxed) {
@@ -286,7 +286,7 @@ fn describe(client: &Client, now_ms: i64) -> String {
     );
     let _ = write!(
         line,
-        " multi={} watch={} qbuf={query} qbuf-free=0 argv-mem=0 multi-mem={queued_bytes} rbs={output} rbp={} obl={output} oll=0 \
+        " multi={} watch={} qbuf={query} qbuf-free=0 argv-mem=0 multi-mem={transaction_bytes} rbs={output} rbp={} obl={output} oll=0 \
          omem={output} tot-mem={} events={} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}",
         client.queued.load(Relaxed),
         client.watching.load(Relaxed),
@@ -334,9 +334,28 @@ mod tests {
         let queued = (1..).take_while(|_| bench.run(b"PING") == b"+QUEUED\r\n").count();
         assert!((5_000..20_000).contains(&queued), "each takes 50 to 200 bytes: {queued}");
         assert_eq!(bench.session.client.held_bytes(), 0, "given back at once");
-        assert!(text(&mut bench, "GET x").contains("exceed client-query-buffer-limit"));
+        assert_eq!(text(&mut bench, "GET x"), "+QUEUED\r\n", "and forgotten");
         assert!(text(&mut bench, "EXEC").starts_with("-EXECABORT"));
         assert_eq!(text(&mut bench, "PING"), "+PONG\r\n");
+    }
+
+    #[test]
+    fn what_a_client_watches_is_bounded_by_the_query_buffer_limit() {
+        let mut bench = Bench::new();
+        bench.run(b"CONFIG SET client-query-buffer-limit 1mb");
+        let keys: Vec<String> = (0..4_000).map(|n| format!("key:{n}")).collect();
+        let watch: Vec<&[u8]> =
+            std::iter::once(&b"WATCH"[..]).chain(keys.iter().map(|key| key.as_bytes())).collect();
+        assert_eq!(bench.command(&watch), b"+OK\r\n");
+        let held = bench.session.client.held_bytes();
+        assert!((4_000 * 64..1 << 20).contains(&held), "{held}");
+        assert_eq!(bench.command(&watch), b"+OK\r\n");
+        assert_eq!(bench.session.client.held_bytes(), held, "each key is watched once");
+        let refused = (1..).find(|n| text(&mut bench, &format!("WATCH other:{n}")) != "+OK\r\n");
+        assert!(refused.is_some_and(|more| more < 20_000), "{refused:?}");
+        assert_eq!(text(&mut bench, "UNWATCH"), "+OK\r\n");
+        assert_eq!(bench.session.client.held_bytes(), 0);
+        assert_eq!(text(&mut bench, "WATCH key:1"), "+OK\r\n");
     }
 
     #[test]

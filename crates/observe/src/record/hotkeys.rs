@@ -46,7 +46,7 @@ pub const WINDOW_KEYS: usize = 64;
 /// Length of a window.
 pub const WINDOW_MS: u64 = 1_000;
 /// A name is copied when a key surely has more than this fraction (1/n) of the window's weight.
-const PROVEN_FRACTION: u32 = 1_024;
+const PROVEN_FRACTION: u64 = 1_024;
 
 /// What a command did to a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,8 +62,8 @@ pub enum Access {
 #[derive(Clone, Default)]
 struct Detail {
     name: Option<Box<KeyName>>,
-    cpu_ns: u32,
-    bytes: u32,
+    cpu_ns: u64,
+    bytes: u64,
     reads: u32,
     writes: u32,
     misses: u32,
@@ -72,18 +72,18 @@ struct Detail {
 }
 
 impl Detail {
-    fn into_key(self, hash: u64, count: u32, error: u32) -> HotKey {
+    fn into_key(self, hash: u64, count: u64, error: u64) -> HotKey {
         HotKey {
             hash,
             db: self.db,
             name: self.name,
-            count: u64::from(count),
-            error: u64::from(error),
+            count,
+            error,
             reads: u64::from(self.reads),
             writes: u64::from(self.writes),
             misses: u64::from(self.misses),
-            cpu_ns: u64::from(self.cpu_ns),
-            bytes: u64::from(self.bytes),
+            cpu_ns: self.cpu_ns,
+            bytes: self.bytes,
             samples: u64::from(self.samples),
         }
     }
@@ -91,19 +91,19 @@ impl Detail {
 
 /// Takes the keys out of a live summary, and keeps slots for the heaviest.
 fn freeze(live: &mut SpaceSaving<Detail>, samples: u64) -> Summary {
-    let (unmonitored, total) = (u64::from(live.unmonitored()), u64::from(live.total()));
+    let (unmonitored, total) = (live.unmonitored(), live.total());
     let keys = live.drain().map(|(slot, count)| slot.detail.into_key(slot.hash, count, slot.error)).collect();
     let frozen = Summary::new(keys, unmonitored, total, samples);
-    frozen.top(KEPT_KEYS).iter().for_each(|key| live.keep(key.hash));
+    frozen.top(KEPT_KEYS).iter().for_each(|key| live.keep(key.hash).detail.db = key.db);
     frozen
 }
 
 /// Copies the keys of a live summary.
 fn peek(live: &SpaceSaving<Detail>, samples: u64) -> Summary {
     let key =
-        |(slot, count): (&Slot<Detail>, u32)| slot.detail.clone().into_key(slot.hash, count, slot.error);
+        |(slot, count): (&Slot<Detail>, u64)| slot.detail.clone().into_key(slot.hash, count, slot.error);
     let keys = live.items().map(key).collect();
-    Summary::new(keys, u64::from(live.unmonitored()), u64::from(live.total()), samples)
+    Summary::new(keys, live.unmonitored(), live.total(), samples)
 }
 
 /// A frozen window.
@@ -130,7 +130,7 @@ pub struct HotKeys {
     bytes: SpaceSaving<Detail>,
     samples: u64,
     window_start_ms: u64,
-    previous_total: u32,
+    previous_total: u64,
     windows: VecDeque<Window>,
     operations_total: Summary,
     cpu_total: Summary,
@@ -178,30 +178,27 @@ impl HotKeys {
     #[inline]
     pub fn record(&mut self, access: KeyAccess<'_>) {
         let hash = with_database(access.db, access.hash);
+        let weight = u64::from(access.weight);
         self.samples += 1;
         let threshold = self.operations.total().max(self.previous_total) / PROVEN_FRACTION;
-        note(self.operations.add(hash, access.weight), &access, threshold);
+        note(self.operations.add(hash, weight), &access, threshold);
         if access.cpu_ns >= COSTLY_CPU_NS {
             let threshold = self.cpu.total() / PROVEN_FRACTION;
-            note(self.cpu.add(hash, access.cpu_ns.saturating_mul(access.weight)), &access, threshold);
+            note(self.cpu.add(hash, u64::from(access.cpu_ns) * weight), &access, threshold);
         }
         if access.bytes >= COSTLY_BYTES {
             let threshold = self.bytes.total() / PROVEN_FRACTION;
-            note(self.bytes.add(hash, access.bytes.saturating_mul(access.weight)), &access, threshold);
+            note(self.bytes.add(hash, u64::from(access.bytes) * weight), &access, threshold);
         }
     }
 
-    /// Closes the window when it is [`WINDOW_MS`] old (or its counters are full): 0.1 to 0.2 ms, once a second.
+    /// Closes the window when it is [`WINDOW_MS`] old: 0.1 to 0.2 ms, once a second.
     /// To be called once per batch with any clock in milliseconds.
     #[inline]
     pub fn rotate(&mut self, now_ms: u64) {
-        if now_ms.saturating_sub(self.window_start_ms) >= WINDOW_MS || self.must_freeze() {
+        if now_ms.saturating_sub(self.window_start_ms) >= WINDOW_MS {
             self.freeze(now_ms);
         }
-    }
-
-    fn must_freeze(&self) -> bool {
-        self.operations.is_full_of_weight() || self.cpu.is_full_of_weight() || self.bytes.is_full_of_weight()
     }
 
     #[cold]
@@ -222,16 +219,6 @@ impl HotKeys {
         self.operations_total.merge(operations, OPERATION_SLOTS);
         self.cpu_total.merge(freeze(&mut self.cpu, 0), COSTLY_SLOTS);
         self.bytes_total.merge(freeze(&mut self.bytes, 0), COSTLY_SLOTS);
-    }
-
-    /// The weight seen for a key since the reset: an upper bound, None if it is not monitored now.
-    pub fn frequency(&self, db: u8, hash: u64) -> Option<u64> {
-        let live = self.operations.get(with_database(db, hash)).map(|(_, count)| u64::from(count));
-        let past = self.operations_total.get(db, hash).map(|key| key.count);
-        match (live, past) {
-            (None, None) => None,
-            (live, past) => Some(live.unwrap_or(0) + past.unwrap_or(0)),
-        }
     }
 
     /// Accesses recorded since the reset.
@@ -260,11 +247,13 @@ impl HotKeys {
     /// The bound of [`HotKeys::memory_bytes`]: 0.9 MiB if every name is as long as it may be, a third typically.
     pub const fn memory_bytes_max() -> usize {
         let name = NAME_BYTES_MAX + size_of::<KeyName>();
-        let live = size_of::<Slot<Detail>>() + 16 + 4 + 2 + name;
+        let live = SpaceSaving::<Detail>::memory_bytes_max(OPERATION_SLOTS, KEPT_KEYS)
+            + 2 * SpaceSaving::<Detail>::memory_bytes_max(COSTLY_SLOTS, KEPT_KEYS);
+        let slots = OPERATION_SLOTS + 2 * COSTLY_SLOTS;
+        let names = (2 * slots + 3 * KEPT_KEYS) * name;
         // A total may keep the room of both sides of its last merge.
-        let total = 2 * size_of::<HotKey>() + name;
-        let slots = OPERATION_SLOTS + 2 * COSTLY_SLOTS + 3 * KEPT_KEYS;
-        slots * (live + total) + WINDOWS * (size_of::<Window>() + WINDOW_KEYS * (size_of::<HotKey>() + name))
+        let totals = (2 * slots + 3 * KEPT_KEYS) * size_of::<HotKey>();
+        live + totals + names + WINDOWS * (size_of::<Window>() + WINDOW_KEYS * (size_of::<HotKey>() + name))
     }
 
     /// Forgets everything.
@@ -275,14 +264,15 @@ impl HotKeys {
 }
 
 #[inline]
-fn note(slot: (&mut Slot<Detail>, u32), access: &KeyAccess<'_>, threshold: u32) {
+fn note(slot: (&mut Slot<Detail>, u64), access: &KeyAccess<'_>, threshold: u64) {
     let (slot, count) = slot;
     let detail = &mut slot.detail;
     let weight = access.weight;
+    let times = u64::from(weight);
     detail.db = access.db;
     detail.samples = detail.samples.saturating_add(1);
-    detail.cpu_ns = detail.cpu_ns.saturating_add(access.cpu_ns.saturating_mul(weight));
-    detail.bytes = detail.bytes.saturating_add(access.bytes.saturating_mul(weight));
+    detail.cpu_ns += u64::from(access.cpu_ns) * times;
+    detail.bytes += u64::from(access.bytes) * times;
     let counter = match access.access {
         Access::Read => &mut detail.reads,
         Access::Write => &mut detail.writes,
@@ -547,29 +537,79 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_with_the_longest_names() {
+        // Each window has a thousand keys of its own, each heavy enough for a name; the totals keep those of others.
+        let (keys_per_window, windows) = (1_000, 8);
         let mut hotkeys = HotKeys::default();
         let mut name = vec![b'k'; 10_000];
-        for access in 0..300_000u64 {
-            name[..8].copy_from_slice(&(access % 400).to_le_bytes());
+        for access in 0..windows * 20_000u64 {
+            let window = access / 20_000;
+            let key = window * keys_per_window + access % keys_per_window;
+            name[..8].copy_from_slice(&key.to_le_bytes());
             hotkeys.record(KeyAccess {
-                db: (access % 16) as u8,
-                hash: hash(access % 400),
+                db: (key % 16) as u8,
+                hash: hash(key),
                 key: &name,
                 weight: 16,
                 access: Access::Miss,
                 cpu_ns: 1_000_000,
                 bytes: 1_000_000,
             });
-            hotkeys.rotate(access / 10);
+            hotkeys.rotate(window * WINDOW_MS);
         }
-        assert!(hotkeys.memory_bytes() <= HotKeys::memory_bytes_max(), "{}", hotkeys.memory_bytes());
-        assert!(HotKeys::memory_bytes_max() <= 1 << 20, "{}", HotKeys::memory_bytes_max());
+        let (held, bound) = (hotkeys.memory_bytes(), HotKeys::memory_bytes_max());
+        assert!(held <= bound && held > bound / 2, "{held} of {bound}");
+        assert!(bound <= 1 << 20, "{bound}");
         let mut merged = HotKeysSnapshot::default();
-        merged.add(&hotkeys, 30_000);
+        merged.add(&hotkeys, windows * WINDOW_MS);
         let key = merged.operations.top(1)[0].name.clone().expect("named");
         assert!(key.is_shortened() && key.length() == 10_000 && key.bytes().len() == NAME_BYTES_MAX);
         hotkeys.reset();
         assert_eq!(hotkeys.samples(), 0);
+    }
+
+    #[test]
+    fn a_kept_key_that_rests_for_a_window_stays_in_its_database() {
+        let mut hotkeys = HotKeys::default();
+        let mut record = |db, key, second: u64| {
+            hotkeys.record(KeyAccess {
+                db,
+                hash: hash(key),
+                key: b"key",
+                weight: 1,
+                access: Access::Read,
+                cpu_ns: 100,
+                bytes: 50,
+            });
+            hotkeys.rotate(second * WINDOW_MS);
+        };
+        record(3, 1, 1);
+        record(5, 2, 2);
+        record(5, 2, 3);
+        let databases: Vec<_> =
+            hotkeys.windows.iter().flat_map(|window| window.operations.keys()).map(|key| key.db).collect();
+        assert!(databases.len() >= 4 && databases.iter().all(|db| [3, 5].contains(db)), "{databases:?}");
+    }
+
+    #[test]
+    fn the_bytes_of_the_largest_replies_add_up() {
+        let mut hotkeys = HotKeys::default();
+        for _ in 0..64 {
+            hotkeys.record(KeyAccess {
+                db: 0,
+                hash: hash(1),
+                key: b"huge",
+                weight: 16,
+                access: Access::Read,
+                cpu_ns: u32::MAX,
+                bytes: 512 << 20,
+            });
+        }
+        let mut merged = HotKeysSnapshot::default();
+        merged.add(&hotkeys, 0);
+        let key = merged.bytes.top(1)[0];
+        let real = 64 * 16 * (512 << 20);
+        assert_eq!((key.count, key.error, key.bytes, merged.bytes.total()), (real, 0, real, real));
+        assert_eq!(key.cpu_ns, 64 * 16 * u64::from(u32::MAX));
     }
 
     #[test]
@@ -582,7 +622,7 @@ mod tests {
         let mut merged = HotKeysSnapshot::default();
         merged.add(&hotkeys, 19_000);
         assert_eq!(names(&merged.operations.top(1)), ["key:5"]);
-        assert_eq!(hotkeys.frequency(0, hash(5)), Some(20));
-        assert_eq!(hotkeys.frequency(1, hash(5)), None);
+        assert_eq!(merged.operations.get(0, hash(5)).map(|key| (key.count, key.error)), Some((20, 0)));
+        assert!(merged.operations.get(1, hash(5)).is_none());
     }
 }

@@ -6,9 +6,9 @@
 //! cost per update is constant on average (for weights of one size at most one scan per `capacity` updates).
 //!
 //! ```text
-//! table   u32 x 4*slots       tag:16 | slot+1:16, the tag holds the home position; linear probing, backward-shift deletion
-//!         (a quarter full: at half, hits and replacements take 1.4 times as long)
-//! counts  u32 x slots         apart from the slots: the minimum scan reads 4 KiB for 1,024
+//! table   u32 x 4*capacity    tag:16 | slot+1:16, the tag holds the home position; linear probing, backward-shift deletion
+//!         (a quarter full, half if as many are kept: at half, hits and replacements take 1.4 times as long)
+//! counts  u64 x slots         apart from the slots: the minimum scan reads 8 KiB for 1,024
 //! slots   hash, error, detail
 //! ```
 //!
@@ -19,15 +19,9 @@
 //! 1. `count - error <= true weight <= count` for every item that holds a slot.
 //! 2. The true weight of an item without a slot is at most [`SpaceSaving::unmonitored`] <= total / capacity, kept
 //!    slots not counted.
-//! 3. The counts add up to the total.
-//! 4. The total stays below 2^32: the owner freezes before ([`SpaceSaving::is_full_of_weight`]).
+//! 3. The counts add up to the total, which no traffic brings to 2^64.
 //!
 //! Thread safety: owned by one recorder.
-
-/// Weight after which a summary must be frozen, far enough from 2^32 for any single addition.
-pub const WEIGHT_MAX: u32 = 1 << 31;
-/// Largest weight of one addition; more is cut to it.
-const ADDITION_MAX: u32 = 1 << 28;
 
 /// One monitored item.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +29,7 @@ pub struct Slot<T> {
     /// The item's 64-bit hash: the item itself is not kept.
     pub hash: u64,
     /// How much of the count may belong to the slot's former owners.
-    pub error: u32,
+    pub error: u64,
     /// What the owner keeps per item; reset when the slot changes hands.
     pub detail: T,
 }
@@ -46,12 +40,12 @@ pub struct SpaceSaving<T> {
     /// The first slots, which never change hands.
     kept: usize,
     table: Box<[u32]>,
-    counts: Vec<u32>,
+    counts: Vec<u64>,
     slots: Vec<Slot<T>>,
     /// Slots that had the minimum at the last scan; stale ones have a larger count by now.
     least: Vec<u16>,
-    least_count: u32,
-    total: u32,
+    least_count: u64,
+    total: u64,
 }
 
 impl<T: Default> SpaceSaving<T> {
@@ -59,10 +53,11 @@ impl<T: Default> SpaceSaving<T> {
     pub fn new(capacity: usize, kept_max: usize) -> Self {
         let capacity = capacity.clamp(1, 1 << 14);
         let slots = capacity + kept_max.min(capacity);
+        let table = vec![0; table_length(capacity)].into_boxed_slice();
         Self {
             capacity,
             kept: 0,
-            table: vec![0; (slots * 4).next_power_of_two()].into_boxed_slice(),
+            table,
             counts: Vec::with_capacity(slots),
             slots: Vec::with_capacity(slots),
             least: Vec::with_capacity(slots),
@@ -73,12 +68,11 @@ impl<T: Default> SpaceSaving<T> {
 
     /// Adds `weight` to the item and returns its slot and its new count.
     #[inline]
-    pub fn add(&mut self, hash: u64, weight: u32) -> (&mut Slot<T>, u32) {
-        let weight = weight.min(ADDITION_MAX);
-        self.total = self.total.saturating_add(weight);
+    pub fn add(&mut self, hash: u64, weight: u64) -> (&mut Slot<T>, u64) {
+        self.total += weight;
         let at = match self.find(hash) {
             Some(at) => {
-                self.counts[at] = self.counts[at].saturating_add(weight);
+                self.counts[at] += weight;
                 at
             }
             None => self.admit(hash, weight),
@@ -87,40 +81,36 @@ impl<T: Default> SpaceSaving<T> {
     }
 
     /// The item's count and slot, if it is monitored.
-    pub fn get(&self, hash: u64) -> Option<(&Slot<T>, u32)> {
+    pub fn get(&self, hash: u64) -> Option<(&Slot<T>, u64)> {
         self.find(hash).map(|at| (&self.slots[at], self.counts[at]))
     }
 
     /// What an item without a slot may have at most.
-    pub fn unmonitored(&self) -> u32 {
+    pub fn unmonitored(&self) -> u64 {
         if self.has_room() { 0 } else { self.counts[self.kept..].iter().copied().min().unwrap_or(0) }
     }
 
     /// The weight added since the last freeze.
-    pub fn total(&self) -> u32 {
+    pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// Whether the owner must freeze before adding more.
-    pub fn is_full_of_weight(&self) -> bool {
-        self.total >= WEIGHT_MAX
-    }
-
     /// The monitored items with their counts, in no order.
-    pub fn items(&self) -> impl Iterator<Item = (&Slot<T>, u32)> {
+    pub fn items(&self) -> impl Iterator<Item = (&Slot<T>, u64)> {
         self.slots.iter().zip(self.counts.iter().copied())
     }
 
     /// Gives an item that is not monitored a slot that it cannot lose: its count is exact from here on. To be called
     /// before the first addition, at most `kept_max` times.
-    pub fn keep(&mut self, hash: u64) {
+    pub fn keep(&mut self, hash: u64) -> &mut Slot<T> {
         debug_assert!(self.kept == self.slots.len() && self.find(hash).is_none() && self.total == 0);
-        self.take_slot(hash, 0);
         self.kept += 1;
+        let at = self.take_slot(hash, 0);
+        &mut self.slots[at]
     }
 
     /// Takes the items out and starts again with none kept; the memory stays.
-    pub fn drain(&mut self) -> impl Iterator<Item = (Slot<T>, u32)> + '_ {
+    pub fn drain(&mut self) -> impl Iterator<Item = (Slot<T>, u64)> + '_ {
         self.table.fill(0);
         self.kept = 0;
         self.least.clear();
@@ -132,9 +122,14 @@ impl<T: Default> SpaceSaving<T> {
     /// Bytes held, details' own allocations not included.
     pub fn memory_bytes(&self) -> usize {
         self.table.len() * 4
-            + self.counts.capacity() * 4
+            + self.counts.capacity() * 8
             + self.least.capacity() * 2
             + self.slots.capacity() * size_of::<Slot<T>>()
+    }
+
+    /// The bound of [`SpaceSaving::memory_bytes`] for a summary made with these figures.
+    pub const fn memory_bytes_max(capacity: usize, kept_max: usize) -> usize {
+        table_length(capacity) * 4 + (capacity + kept_max) * (8 + 2 + size_of::<Slot<T>>())
     }
 
     /// 16 bits of the hash, the lower of which are also the home position: deletion then moves entries without
@@ -168,14 +163,14 @@ impl<T: Default> SpaceSaving<T> {
         }
     }
 
-    fn admit(&mut self, hash: u64, weight: u32) -> usize {
+    fn admit(&mut self, hash: u64, weight: u64) -> usize {
         if self.has_room() {
             return self.take_slot(hash, weight);
         }
         let at = self.least_slot();
         self.leave(at);
         self.slots[at] = Slot { hash, error: self.counts[at], detail: T::default() };
-        self.counts[at] = self.counts[at].saturating_add(weight);
+        self.counts[at] += weight;
         self.enter(hash, at);
         at
     }
@@ -184,7 +179,7 @@ impl<T: Default> SpaceSaving<T> {
         self.slots.len() < self.capacity + self.kept
     }
 
-    fn take_slot(&mut self, hash: u64, weight: u32) -> usize {
+    fn take_slot(&mut self, hash: u64, weight: u64) -> usize {
         self.slots.push(Slot { hash, error: 0, detail: T::default() });
         self.counts.push(weight);
         let at = self.slots.len() - 1;
@@ -239,6 +234,10 @@ impl<T: Default> SpaceSaving<T> {
     }
 }
 
+const fn table_length(capacity: usize) -> usize {
+    (capacity * 4).next_power_of_two()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,29 +258,32 @@ mod tests {
             let mut summary: SpaceSaving<()> = SpaceSaving::new(64, 8);
             let item = |number: u64| number.wrapping_mul(0xD6E8_FEB8_6659_FD93);
             let kept = [1, 3, 700, 1_500, 5_000].map(item);
-            kept.iter().for_each(|&hash| summary.keep(hash));
+            for hash in kept {
+                summary.keep(hash);
+            }
             let mut truth: HashMap<u64, u64> = HashMap::new();
             for _ in 0..100_000 {
                 let skew = random(&mut state) % 12;
                 let hash = item(random(&mut state) % (1 << skew));
                 let weight = [1, 4, 16][(random(&mut state) % 3) as usize];
                 summary.add(hash, weight);
-                *truth.entry(hash).or_default() += u64::from(weight);
+                *truth.entry(hash).or_default() += weight;
             }
             let total: u64 = truth.values().sum();
-            assert_eq!(u64::from(summary.total()), total);
-            assert_eq!(summary.items().map(|(_, count)| u64::from(count)).sum::<u64>(), total);
-            assert!(u64::from(summary.unmonitored()) <= total / 64);
+            assert_eq!(summary.total(), total);
+            assert_eq!(summary.items().map(|(_, count)| count).sum::<u64>(), total);
+            assert!(summary.unmonitored() <= total / 64);
+            assert!(summary.memory_bytes() <= SpaceSaving::<()>::memory_bytes_max(64, 8));
             for hash in kept {
                 let (slot, count) = summary.get(hash).expect("a kept slot is not given away");
-                assert_eq!((slot.error, u64::from(count)), (0, truth.get(&hash).copied().unwrap_or(0)));
+                assert_eq!((slot.error, count), (0, truth.get(&hash).copied().unwrap_or(0)));
             }
             for (hash, &real) in &truth {
                 match summary.get(*hash) {
                     Some((slot, count)) => {
-                        assert!(u64::from(count) >= real && u64::from(count - slot.error) <= real)
+                        assert!(count >= real && count - slot.error <= real)
                     }
-                    None => assert!(real <= u64::from(summary.unmonitored())),
+                    None => assert!(real <= summary.unmonitored()),
                 }
             }
         }
