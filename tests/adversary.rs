@@ -71,6 +71,23 @@ fn protocol_errors_are_named_and_close_the_connection() {
 }
 
 #[test]
+fn protocol_errors_are_not_told_to_who_wants_no_replies() {
+    let scene = Scene::new(&[]);
+    let table = [
+        ("CLIENT REPLY OFF\r\n*abc\r\n", ""),
+        ("CLIENT REPLY SKIP\r\n*abc\r\n", ""),
+        ("CLIENT REPLY SKIP\r\nPING\r\n*abc\r\n", "-ERR Protocol error: invalid multibulk length\r\n"),
+        ("QUIT\r\n*abc\r\n", "+OK\r\n"),
+    ];
+    for (requests, replies) in table {
+        let mut client = scene.server.client();
+        client.send_raw(requests.as_bytes()).expect("sent");
+        let answer = client.read_to_close().expect("closed");
+        assert_eq!(String::from_utf8_lossy(&answer), replies, "{requests}");
+    }
+}
+
+#[test]
 fn nested_arrays_are_refused() {
     let mut scene = Scene::new(&[]);
     scene.refused(&b"*1\r\n".repeat(100_000), "ERR Protocol error: expected '$', got '*'");

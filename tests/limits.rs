@@ -61,6 +61,23 @@ fn a_lowered_maxmemory_is_reached_though_nobody_writes() {
 }
 
 #[test]
+fn a_command_that_runs_in_slices_counts_as_one() {
+    let server = Server::limpid(&[]);
+    let mut client = server.client();
+    let pairs: Vec<String> = (0..5_000).flat_map(|n| [format!("key:{n}"), "v".to_owned()]).collect();
+    let mset: Vec<&str> = std::iter::once("MSET").chain(pairs.iter().map(String::as_str)).collect();
+    assert_eq!(client.call(&mset).raw, b"+OK\r\n");
+    let commands = |client: &mut Client| {
+        let info = client.text("CLIENT INFO");
+        let count = info.split(' ').find_map(|field| field.strip_prefix("tot-cmds=")).expect("a field");
+        count.trim().parse::<u64>().expect("a number")
+    };
+    let before = commands(&mut client);
+    (0..10).for_each(|_| drop(client.call(&["KEYS", "*"])));
+    assert_eq!(commands(&mut client), before + 11);
+}
+
+#[test]
 fn idle_clients_are_closed_after_the_timeout() {
     let server = Server::limpid(&["--timeout", "1"]);
     let mut idle = server.client();

@@ -14,7 +14,7 @@ use keyspace::{
     Contents, Databases, Deadline, Detached, EntryRef, Journal, Key, Kind, Locked, NewValue, Removal,
     WatchFlag,
 };
-use observe::record::{Observer, Recorder};
+use observe::record::Recorder;
 use parking_lot::MutexGuard;
 use std::time::Duration;
 
@@ -158,7 +158,7 @@ impl<'a> Data<'a> {
     pub fn store(&mut self, bytes: &[u8], value: NewValue<'_>, kind: Kind, deadline: Deadline) {
         let key = self.key(bytes);
         let (stripe, journal, recorder) = self.stripe(self.database, key.hash);
-        stripe.store(key, value, kind, deadline, journal, |key| prefix_of(recorder, key));
+        stripe.store(key, value, kind, deadline, journal, |key| recorder.prefix_of(key));
     }
 
     /// See `keyspace::Contents::value_mut`.
@@ -200,7 +200,7 @@ impl<'a> Data<'a> {
     pub fn attach(&mut self, database: usize, detached: Detached) {
         let hash = self.journal.hasher.hash(detached.read().key());
         let (stripe, journal, recorder) = self.stripe(database, hash);
-        let prefix = prefix_of(recorder, detached.read().key());
+        let prefix = recorder.prefix_of(detached.read().key());
         stripe.attach(hash, detached, prefix, journal);
     }
 
@@ -274,10 +274,4 @@ impl<'a> Data<'a> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-}
-
-/// The prefix node a new key is counted under.
-#[inline]
-fn prefix_of(recorder: &mut Recorder, key: &[u8]) -> u16 {
-    if recorder.switches.is_on(Observer::Prefixes) { recorder.prefixes.resolve(key) } else { 0 }
 }

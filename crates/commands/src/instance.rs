@@ -95,14 +95,11 @@ pub struct AllocatorFigures {
 #[derive(Default)]
 pub struct Counters {
     pub rejected_connections: AtomicU64,
-    pub evicted_clients: AtomicU64,
     pub output_limit_disconnections: AtomicU64,
     pub query_limit_disconnections: AtomicU64,
     /// Modifications since the start.
     pub writes: AtomicU64,
     pub writes_at_reset: AtomicU64,
-    pub expired_keys: AtomicU64,
-    pub evicted_keys: AtomicU64,
     pub lock_retries: AtomicU64,
     pub gate_escalations: AtomicU64,
     pub event_loop_cycles: AtomicU64,
@@ -226,12 +223,6 @@ impl Instance {
     /// The profiling switches as the settings have them.
     pub fn switches(&self) -> Switches {
         switches_of(&self.settings)
-    }
-
-    /// Copies the profiling switches of the settings into every recorder.
-    pub fn apply_switches(&self) {
-        let switches = self.switches();
-        self.recorders.iter().for_each(|recorder| recorder.lock().switches = switches);
     }
 
     /// Tells the instance how to wake each worker.

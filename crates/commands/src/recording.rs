@@ -181,58 +181,21 @@ fn record_keys(ctx: &mut Ctx<'_>, ran: &Ran<'_>, run_ns: u64, reply_before: wire
     } else {
         Access::Read
     };
-    let sample = KeySample {
-        weight: timing.weight,
-        access,
-        cpu_ns: (run_ns / u64::from(each)).min(u64::from(u32::MAX)) as u32,
-        bytes: bytes / each,
+    let db = ctx.data.database as u8;
+    let cpu_ns = (run_ns / u64::from(each)).min(u64::from(u32::MAX)) as u32;
+    let record_key = |ctx: &mut Ctx<'_>, key: Key<'_>| {
+        let Key { bytes: name, hash } = key;
+        let (weight, bytes) = (timing.weight, bytes / each);
+        let stored = ctx.data.observed(key);
+        let access = KeyAccess { db, hash, key: name, weight, access, cpu_ns, bytes };
+        ctx.data.recorder.record_key(access, stored);
     };
     match request.key {
-        Some(key) => record_key(ctx, key, sample),
+        Some(key) => record_key(ctx, key),
         None => command.each_key(request.args, |bytes| {
             let key = ctx.data.key(bytes);
-            record_key(ctx, key, sample);
+            record_key(ctx, key);
         }),
-    }
-}
-
-#[derive(Clone, Copy)]
-struct KeySample {
-    weight: u32,
-    access: Access,
-    cpu_ns: u32,
-    bytes: u32,
-}
-
-fn record_key(ctx: &mut Ctx<'_>, key: Key<'_>, sample: KeySample) {
-    let KeySample { weight, access, cpu_ns, bytes } = sample;
-    let db = ctx.data.database as u8;
-    let observed = ctx.data.observed(key);
-    let recorder = &mut *ctx.data.recorder;
-    let switches = recorder.switches;
-    if switches.is_on(Observer::HotKeys) {
-        recorder.hotkeys.record(KeyAccess {
-            db,
-            hash: key.hash,
-            key: key.bytes,
-            weight,
-            access,
-            cpu_ns,
-            bytes,
-        });
-    }
-    if switches.is_on(Observer::Prefixes) {
-        let node = match observed {
-            Some((node, _)) => node,
-            None => recorder.prefixes.resolve(key.bytes),
-        };
-        match access {
-            Access::Write => recorder.prefixes.written(node, weight, bytes),
-            _ => recorder.prefixes.read(node, weight, observed.is_some(), bytes),
-        }
-    }
-    if let (true, Some((_, value_bytes))) = (switches.is_on(Observer::Sizes), observed) {
-        recorder.sizes.timed(value_bytes, u64::from(cpu_ns), weight);
     }
 }
 
@@ -243,8 +206,7 @@ pub(crate) fn drain(journal: &mut Journal, recorder: &mut Recorder) {
         match (change.before, change.after) {
             (None, Some(after)) => {
                 let (value_bytes, total_bytes) = (after.value_bytes as usize, after.total_bytes as usize);
-                recorder.prefixes.added(node, key_bytes, value_bytes, total_bytes);
-                recorder.sizes.added(key_bytes, value_bytes, total_bytes);
+                recorder.added(node, key_bytes, value_bytes, total_bytes);
             }
             (Some(before), None) => {
                 recorder.removed(node, key_bytes, before.value_bytes as usize, before.total_bytes as usize);

@@ -17,6 +17,7 @@ use crate::placement::Turns;
 use commands::clients::Client;
 use commands::config::ClientClass;
 use commands::dispatch::BATCH_MAX;
+use commands::session::ReplyMode;
 use commands::{Arrival, End, Executor, Parked, Session};
 use observe::os::clock;
 use rustix::io::Errno;
@@ -214,8 +215,11 @@ impl Connection {
         let requests = [held.args.as_args()];
         let reply = &mut *lent.reply;
         match lent.executor.run(&requests, &mut self.session, reply, lent.arrived, &mut held.parked) {
-            End::Done if self.readable || self.inbox_head < self.inbox.len() => Next::Again,
-            End::Done => Next::Wait,
+            End::Done => {
+                Client::add(&self.session.client.commands, 1);
+                let has_more = self.readable || self.inbox_head < self.inbox.len();
+                if has_more { Next::Again } else { Next::Wait }
+            }
             End::Parked { .. } => {
                 self.held = Some(held);
                 Next::Retry
@@ -378,17 +382,22 @@ impl Connection {
     fn execute_owned(&mut self, args: OwnedArgs, lent: &mut Lent<'_>) -> Next {
         lent.reply.set_protocol(self.protocol());
         self.held = Some(Box::new(Held { args, parked: Parked::default() }));
-        Client::add(&self.session.client.commands, 1);
         match self.resume(lent) {
             Next::Wait => Next::Again,
             next => next,
         }
     }
 
-    /// Answers a protocol error; the connection is closed behind it.
+    /// Answers a protocol error, unless the client wants no answers; the connection is closed behind it.
     fn fail(&mut self, error: ProtocolError, lent: &mut Lent<'_>) {
-        lent.reply.set_protocol(self.protocol());
-        error.write(lent.reply);
+        if self.session.closing {
+            // What stands behind QUIT is not looked at.
+            return;
+        }
+        if self.session.reply_mode == ReplyMode::On {
+            lent.reply.set_protocol(self.protocol());
+            error.write(lent.reply);
+        }
         Client::add(&self.session.client.errors, 1);
         self.session.closing = true;
         tracing::debug!("Closing client {}: {error}", self.session.client.origin.peer());

@@ -108,7 +108,8 @@ fn measure_snapshot() {
     for turn in 0..200_000 {
         let name = format!("area{}x:kind{}x:{turn}", turn % 10, turn % 60);
         let hash = skewed(turn, 1_000_000).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        recorder.added(name.as_bytes(), 32, 64);
+        let node = recorder.prefix_of(name.as_bytes());
+        recorder.added(node, name.len(), 32, 64);
         recorder.latency.called((turn % 30) as u16);
         recorder.latency.record((turn % 30) as u16, Stage::Run, random(turn) & 0xFFFFF, 1);
         let key = name.as_bytes();

@@ -7,8 +7,9 @@
 //!
 //! 1. per batch: `set_batch_depth(n)`, `rotate(now_ms)`;
 //! 2. per command: `latency.called`, exact counters; `sample()`, and if that is not 0 or the command is not
-//!    FAST: timing by the clock, [`Recorder::record`], and `latency.record` for the flush of its batch;
-//! 3. per key that appears, disappears or changes its size: `added`, `removed`, `resized`.
+//!    FAST: timing by the clock and `latency.record` for each stage;
+//! 3. per key of a sampled command: [`Recorder::record_key`];
+//! 4. per key that appears, disappears or changes its size: `added`, `removed`, `resized`.
 //!
 //! Invariants:
 //! 1. Memory is at most [`Recorder::memory_bytes_max`] per observer and [`WORKER_BYTES_MAX`] in all, whatever the
@@ -36,7 +37,7 @@ pub mod space_saving;
 use clients::{ConnectWindow, Connects};
 use errors::Errors;
 use hotkeys::{Access, HotKeys, HotKeysSnapshot, KeyAccess};
-use latency::{COMMANDS_MAX, Latency, LatencySnapshot, Stage};
+use latency::{COMMANDS_MAX, Latency, LatencySnapshot};
 use prefix::{PrefixSnapshot, Prefixes};
 use prefix_tree::{PrefixTree, TreeSnapshot};
 use sampler::Sampler;
@@ -181,43 +182,6 @@ impl Counters {
     }
 }
 
-/// A command that was timed, for [`Recorder::record`].
-#[derive(Clone, Copy, Debug)]
-pub struct TimedCommand<'a> {
-    /// Its index.
-    pub command: u16,
-    /// What [`Recorder::sample`] said: 0 for a command that is timed only because it is not FAST.
-    pub weight: u32,
-    /// How many calls the timing stands for: `weight` for FAST commands, 1 for the others.
-    pub timing_weight: u32,
-    /// The stages that are known by now; flush and log are recorded later through `latency.record`.
-    pub stages_ns: [(Stage, u64); 3],
-    /// The run stage again, nanoseconds: CPU for the keys.
-    pub run_ns: u64,
-    /// Bytes of request and reply.
-    pub bytes: u32,
-    /// The key, if it has one. A command with several records the first here and the others through
-    /// `hotkeys` and `prefixes`, with its time and bytes divided.
-    pub key: Option<TimedKey<'a>>,
-}
-
-/// The key of a timed command.
-#[derive(Clone, Copy, Debug)]
-pub struct TimedKey<'a> {
-    /// Database.
-    pub db: u8,
-    /// Hash, the same for all workers.
-    pub hash: u64,
-    /// The key.
-    pub name: &'a [u8],
-    /// What was done.
-    pub access: Access,
-    /// The prefix node its entry carries; None if there is no entry.
-    pub node: Option<u16>,
-    /// Length of its value, if there is one.
-    pub value_bytes: Option<usize>,
-}
-
 /// Everything one worker records.
 pub struct Recorder {
     /// Which observers record; the worker's copy of the configuration.
@@ -271,44 +235,23 @@ impl Recorder {
         self.sampler.sample()
     }
 
-    /// Records one timed command with every observer that is on.
+    /// Records a sampled access to a key with every observer of keys that is on. `stored`: the prefix node that its entry
+    /// carries and the length of its value, if there is an entry.
     #[inline]
-    pub fn record(&mut self, timed: &TimedCommand<'_>) {
-        if self.switches.is_on(Observer::Latency) {
-            for (stage, ns) in timed.stages_ns {
-                self.latency.record(timed.command, stage, ns, timed.timing_weight);
-            }
-        }
-        if timed.weight > 0
-            && let Some(key) = &timed.key
-        {
-            self.record_key(timed, key);
-        }
-    }
-
-    fn record_key(&mut self, timed: &TimedCommand<'_>, key: &TimedKey<'_>) {
+    pub fn record_key(&mut self, access: KeyAccess<'_>, stored: Option<(u16, usize)>) {
         if self.switches.is_on(Observer::HotKeys) {
-            self.hotkeys.record(KeyAccess {
-                db: key.db,
-                hash: key.hash,
-                key: key.name,
-                weight: timed.weight,
-                access: key.access,
-                cpu_ns: timed.run_ns.min(u64::from(u32::MAX)) as u32,
-                bytes: timed.bytes,
-            });
+            self.hotkeys.record(access);
         }
+        let KeyAccess { key, weight, cpu_ns, bytes, .. } = access;
         if self.switches.is_on(Observer::Prefixes) {
-            let node = key.node.unwrap_or_else(|| self.prefixes.resolve(key.name));
-            match key.access {
-                Access::Write => self.prefixes.written(node, timed.weight, timed.bytes),
-                access => self.prefixes.read(node, timed.weight, access == Access::Read, timed.bytes),
+            let node = stored.map_or_else(|| self.prefixes.resolve(key), |(node, _)| node);
+            match access.access {
+                Access::Write => self.prefixes.written(node, weight, bytes),
+                Access::Read | Access::Miss => self.prefixes.read(node, weight, stored.is_some(), bytes),
             }
         }
-        if self.switches.is_on(Observer::Sizes)
-            && let Some(value_bytes) = key.value_bytes
-        {
-            self.sizes.timed(value_bytes, timed.run_ns, timed.weight);
+        if let (true, Some((_, value_bytes))) = (self.switches.is_on(Observer::Sizes), stored) {
+            self.sizes.timed(value_bytes, u64::from(cpu_ns), weight);
         }
     }
 
@@ -319,17 +262,17 @@ impl Recorder {
         self.connects.rotate(now_ms);
     }
 
-    /// A key that now exists. Returns the prefix node its entry must carry.
+    /// The prefix node that the entry of a new key must carry.
     #[inline]
-    pub fn added(&mut self, key: &[u8], value_bytes: usize, total_bytes: usize) -> u16 {
-        let node = if self.switches.is_on(Observer::Prefixes) {
-            self.prefixes.resolve(key)
-        } else {
-            prefix_tree::ROOT
-        };
-        self.prefixes.added(node, key.len(), value_bytes, total_bytes);
-        self.sizes.added(key.len(), value_bytes, total_bytes);
-        node
+    pub fn prefix_of(&mut self, key: &[u8]) -> u16 {
+        if self.switches.is_on(Observer::Prefixes) { self.prefixes.resolve(key) } else { prefix_tree::ROOT }
+    }
+
+    /// A key that now exists, and the node its entry carries.
+    #[inline]
+    pub fn added(&mut self, node: u16, key_bytes: usize, value_bytes: usize, total_bytes: usize) {
+        self.prefixes.added(node, key_bytes, value_bytes, total_bytes);
+        self.sizes.added(key_bytes, value_bytes, total_bytes);
     }
 
     /// A key that is gone: deleted, expired, evicted. The node its entry carried and the sizes it had.

@@ -1,10 +1,10 @@
 //! Seeded workloads through the recorders to the verdict: what must be found, and what must be called healthy.
 
 use observe::record::clients::{ClientCounters, ClientSnapshot};
-use observe::record::hotkeys::Access;
+use observe::record::hotkeys::{Access, KeyAccess};
 use observe::record::latency::Stage;
 use observe::record::prefix_tree::PrefixTree;
-use observe::record::{Recorder, Snapshot, Switches, TimedCommand, TimedKey};
+use observe::record::{Observer, Recorder, Snapshot, Switches};
 use observe::report::findings::{Finding, Level, findings};
 use observe::report::redact::Redactor;
 use observe::report::value::Node;
@@ -68,7 +68,8 @@ impl Server {
                 *before = value;
             }
             None => {
-                let node = recorder.added(key.as_bytes(), value, total);
+                let node = recorder.prefix_of(key.as_bytes());
+                recorder.added(node, key.len(), value, total);
                 self.stored.insert(key.to_owned(), (node, value));
             }
         }
@@ -98,7 +99,7 @@ impl Server {
         worker
     }
 
-    fn sampled(&mut self, worker: usize, command: u16, key: &str, access: Access, ns: u64) {
+    fn sampled(&mut self, worker: usize, command: u16, key: &str, access: Access, cpu_ns: u32) {
         let recorder = &mut self.workers[worker];
         let weight = recorder.sample();
         if weight == 0 {
@@ -108,22 +109,14 @@ impl Server {
             (hash ^ u64::from(byte)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31)
         });
         let stored = self.stored.get(key);
-        recorder.record(&TimedCommand {
-            command,
-            weight,
-            timing_weight: weight,
-            stages_ns: [(Stage::Wait, 2_000), (Stage::Lock, 0), (Stage::Run, ns)],
-            run_ns: ns,
-            bytes: 60,
-            key: Some(TimedKey {
-                db: 0,
-                hash,
-                name: key.as_bytes(),
-                access,
-                node: stored.map(|&(node, _)| node),
-                value_bytes: stored.map(|&(_, value)| value),
-            }),
-        });
+        if recorder.switches.is_on(Observer::Latency) {
+            for (stage, ns) in [(Stage::Wait, 2_000), (Stage::Lock, 0), (Stage::Run, u64::from(cpu_ns))] {
+                recorder.latency.record(command, stage, ns, weight);
+            }
+        }
+        let key = key.as_bytes();
+        let access = KeyAccess { db: 0, hash, key, weight, access, cpu_ns, bytes: 60 };
+        recorder.record_key(access, stored.copied());
     }
 
     fn snapshot(&self) -> Snapshot {

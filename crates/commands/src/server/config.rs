@@ -99,11 +99,8 @@ fn resetstat(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     let counters = &ctx.instance.counters;
     for counter in [
         &counters.rejected_connections,
-        &counters.evicted_clients,
         &counters.output_limit_disconnections,
         &counters.query_limit_disconnections,
-        &counters.expired_keys,
-        &counters.evicted_keys,
         &counters.lock_retries,
         &counters.gate_escalations,
         &counters.event_loop_cycles,

@@ -32,7 +32,8 @@ pub(super) fn stats(report: &mut Report<'_>) {
     report.field("expired_stale_perc", "0.00");
     report.fields(&["expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds"], 0);
     report.field("evicted_keys", exact.evicted);
-    report.field("evicted_clients", counters.evicted_clients.load(Relaxed));
+    // maxmemory-clients is not supported: nobody is evicted.
+    report.field("evicted_clients", 0);
     report.fields(&["evicted_scripts", "total_eviction_exceeded_time", "current_eviction_exceeded_time"], 0);
     report.field("keyspace_hits", exact.hits);
     report.field("keyspace_misses", exact.misses);

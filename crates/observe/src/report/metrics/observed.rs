@@ -280,15 +280,16 @@ mod tests {
     fn labels_are_namespaces_and_never_keys() {
         let tree = Arc::new(PrefixTree::default());
         let mut recorder = Recorder::new(0, 2, Arc::clone(&tree), Switches::default());
+        let mut add = |key: &str, value_bytes, total_bytes| {
+            let node = recorder.prefix_of(key.as_bytes());
+            recorder.added(node, key.len(), value_bytes, total_bytes);
+        };
         for key in ["secretname", "user:1:cart", "user:2:cart", "session:abc", "42"] {
-            recorder.added(key.as_bytes(), 10, 40);
+            add(key, 10, 40);
         }
         for many in 0..100 {
-            recorder.added(
-                format!("space{}x:1", char::from(b'a' + many % 26).to_string().repeat(3)).as_bytes(),
-                1,
-                9,
-            );
+            let letters = char::from(b'a' + many % 26).to_string().repeat(3);
+            add(&format!("space{letters}x:1"), 1, 9);
         }
         let text = text(&recorder, &tree);
         assert!(!text.contains("secretname") && !text.contains("abc") && !text.contains("cart"), "{text}");
