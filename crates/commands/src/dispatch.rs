@@ -8,7 +8,7 @@
 //!
 //! Invariants: (1) the order of locks is gate, stripes ascending, a leaf; the worker's own recorder is locked inside the
 //! gate and never waited for by a thread that holds a stripe; (2) no stripe is waited for longer than `LOCK_PATIENCE`:
-//! the command is parked and tried again, and takes the gate after `LOCK_RETRIES_MAX` tries; (3) every command writes
+//! the command is parked and tried again, and takes the gate after `LOCK_RETRIES_MAX` retries; (3) every command writes
 //! exactly one reply, unless it was parked or CLIENT REPLY says otherwise; (4) whatever is recorded about a command is
 //! recorded from here.
 //!

@@ -5,7 +5,8 @@
 //!
 //! Invariants: (1) a worker waits only in `poll`, and for a stripe at most as long as dispatch allows; (2) a connection
 //! that has more to do gets its next turn after every other ready one; (3) a slot is reused only after the events that
-//! may name it were handled (events are collected per poll, new connections come after them).
+//! may name it were handled (a poll has one event for each socket, and a connection is closed while its own is handled,
+//! or after all of them).
 //!
 //! Thread safety: everything here is the thread's own, except the `Mailbox`.
 
