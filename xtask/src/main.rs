@@ -23,9 +23,11 @@ usage: cargo xtask <command>
   peers [DIR]           unpack or find Valkey 9, Redis 8 and memcached; print the path of a `run` wrapper
 ";
 
-/// The root of the repository, wherever the command was started.
+/// The root of the repository, wherever the command was started. Cargo is asked when it runs: a program in a target
+/// directory that two checkouts share may have been compiled for the other one.
 fn repository_root() -> PathBuf {
-    let xtask = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let xtask = PathBuf::from(xtask);
     xtask.parent().map_or(xtask.clone(), PathBuf::from)
 }
 

@@ -85,6 +85,8 @@ pub struct Client {
     /// Times its socket would not take all that was to be sent.
     pub output_blocked: AtomicU64,
     pub authenticated: AtomicBool,
+    /// READONLY: it would read from a replica too.
+    pub readonly: AtomicBool,
     pub killed: AtomicBool,
 }
 
@@ -115,6 +117,7 @@ impl Client {
             output_bytes_peak: AtomicU64::new(0),
             output_blocked: AtomicU64::new(0),
             authenticated: AtomicBool::new(false),
+            readonly: AtomicBool::new(false),
             killed: AtomicBool::new(false),
         }
     }

@@ -125,6 +125,7 @@ pub enum Group {
     Transactions,
     Connection,
     Server,
+    Cluster,
 }
 
 impl Group {
@@ -136,17 +137,18 @@ impl Group {
             Group::Transactions => "transactions",
             Group::Connection => "connection",
             Group::Server => "server",
+            Group::Cluster => "cluster",
         }
     }
 
-    /// The ACL category, without `@`; none for server commands, which have those of their flags.
+    /// The ACL category, without `@`; none for server and cluster commands, which have those of their flags.
     pub fn category(self) -> Option<&'static str> {
         match self {
             Group::String => Some("string"),
             Group::Generic => Some("keyspace"),
             Group::Transactions => Some("transaction"),
             Group::Connection => Some("connection"),
-            Group::Server => None,
+            Group::Server | Group::Cluster => None,
         }
     }
 }
@@ -355,6 +357,8 @@ pub struct Command {
     pub summary: &'static str,
     pub args: &'static [Argument],
     pub subcommands: &'static [Command],
+    /// What a request does to its keys, where that depends on its options (`VARIABLE_FLAGS`).
+    pub key_flags: Option<fn(Args<'_>) -> KeyFlags>,
     /// Keys in other databases than the selected one (MOVE, COPY): calls back with (database, key).
     pub other_databases: Option<OtherDatabases>,
     pub run: Run,
@@ -377,6 +381,7 @@ impl Command {
         summary: "",
         args: &[],
         subcommands: &[],
+        key_flags: None,
         other_databases: None,
         run: Run::Container,
     };

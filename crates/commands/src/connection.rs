@@ -98,6 +98,28 @@ pub(crate) const COMMANDS: &[Command] = &[
         ..CONNECTION
     },
     Command {
+        name: "READONLY",
+        arity: Arity::Exactly(1),
+        flags: LOADING.and(STALE).and(FAST),
+        group: Group::Cluster,
+        categories: &["connection"],
+        since: "3.0.0",
+        summary: "Say that this connection reads from a replica too; there is none, so every read is the primary's.",
+        run: Run::Body(readonly),
+        ..CONNECTION
+    },
+    Command {
+        name: "READWRITE",
+        arity: Arity::Exactly(1),
+        flags: LOADING.and(STALE).and(FAST),
+        group: Group::Cluster,
+        categories: &["connection"],
+        since: "3.0.0",
+        summary: "Take READONLY back.",
+        run: Run::Body(readwrite),
+        ..CONNECTION
+    },
+    Command {
         name: "RESET",
         arity: Arity::Exactly(1),
         flags: NOSCRIPT.and(LOADING).and(STALE).and(FAST).and(NO_AUTH).and(ALLOW_BUSY).and(NOT_QUEUED),
@@ -244,11 +266,24 @@ fn introduce(ctx: &mut Ctx<'_>) {
     reply.array(0);
 }
 
+fn readonly(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    ctx.session.client.readonly.store(true, Relaxed);
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn readwrite(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    ctx.session.client.readonly.store(false, Relaxed);
+    ctx.reply.ok();
+    Ok(())
+}
+
 fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     crate::transaction::unwatch(ctx.session, ctx.data.databases);
     let session = &mut *ctx.session;
     crate::transaction::leave(session);
     session.reply_mode = ReplyMode::On;
+    session.client.readonly.store(false, Relaxed);
     choose_database(session, 0);
     set_authenticated(session, !ctx.instance.settings.requires_password());
     session.client.names.lock().name.clear();
@@ -382,6 +417,23 @@ mod tests {
         );
         assert_eq!((bench.session.database, bench.session.watched.len()), (0, 0));
         assert_eq!(bench.session.client.queued.load(Relaxed), -1);
+    }
+
+    #[test]
+    fn readonly_is_seen_in_the_client_s_flags() {
+        let mut bench = bench(&[]);
+        let flags = |bench: &mut Bench| {
+            let line = String::from_utf8(bench.run(b"CLIENT INFO")).expect("text");
+            line.split(' ')
+                .find_map(|field| field.strip_prefix("flags=").map(str::to_owned))
+                .expect("a field")
+        };
+        assert_eq!(bench.run(b"READONLY"), b"+OK\r\n");
+        assert_eq!(flags(&mut bench), "Ur");
+        assert_eq!(bench.run(b"READWRITE"), b"+OK\r\n");
+        assert_eq!(flags(&mut bench), "U");
+        bench.run(b"READONLY\r\nRESET");
+        assert_eq!(flags(&mut bench), "U");
     }
 
     #[test]

@@ -73,6 +73,12 @@ impl Ctx<'_> {
         MutexGuard::unlocked(&mut self.data.recorder, || instance.snapshot())
     }
 
+    /// The recorders' statistics, without keys and prefixes; as [`Ctx::snapshot`], and cheaper.
+    pub fn statistics(&mut self) -> Snapshot {
+        let instance = self.instance;
+        MutexGuard::unlocked(&mut self.data.recorder, || instance.statistics())
+    }
+
     /// Runs `visit` on every recorder in turn (CONFIG RESETSTAT, PROF RESET, a switch); as [`Ctx::snapshot`].
     pub fn each_recorder(&mut self, mut visit: impl FnMut(&mut Recorder)) {
         let instance = self.instance;

@@ -215,6 +215,15 @@ impl Instance {
         snapshot
     }
 
+    /// What [`Snapshot::add_statistics`] takes of all recorders.
+    pub fn statistics(&self) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        self.recorders.iter().for_each(|recorder| snapshot.add_statistics(&recorder.lock()));
+        snapshot.add_tree_memory(&self.prefix_tree);
+        snapshot.workers = self.workers;
+        snapshot
+    }
+
     /// The recorder for accounting that no worker does.
     pub fn background_recorder(&self) -> Arc<Mutex<Recorder>> {
         Arc::clone(&self.recorders[self.workers])

@@ -7,12 +7,21 @@
 
 use crate::entry::Blob;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Sender, channel};
 
 /// Below this a free is cheaper than the hand-over (jemalloc serves it from an arena, without a system call).
 const BACKGROUND_BYTES_MIN: usize = 256 * 1024;
 
 static GRAVE: OnceLock<Sender<Box<dyn Send>>> = OnceLock::new();
+static HANDED_OVER: AtomicU64 = AtomicU64::new(0);
+static FREED: AtomicU64 = AtomicU64::new(0);
+
+/// What was handed to the background thread since the start, and how much of it is freed by now.
+pub fn counts() -> (u64, u64) {
+    let freed = FREED.load(Relaxed);
+    (HANDED_OVER.load(Relaxed).max(freed), freed)
+}
 
 /// Drops one reference to `blob`; if it is the last one and the value is large, on the background thread.
 pub(crate) fn blob(blob: Blob) {
@@ -26,10 +35,35 @@ pub(crate) fn blob(blob: Blob) {
 pub fn in_background(garbage: Box<dyn Send>) {
     let sender = GRAVE.get_or_init(|| {
         let (sender, receiver) = channel::<Box<dyn Send>>();
-        let digger = move || receiver.into_iter().for_each(drop);
+        let digger = move || {
+            for garbage in receiver {
+                drop(garbage);
+                FREED.fetch_add(1, Relaxed);
+            }
+        };
         // Without the thread the receiver is dropped, every send fails and returns its garbage to the caller.
         let _ = std::thread::Builder::new().name("free".into()).spawn(digger);
         sender
     });
-    let _ = sender.send(garbage);
+    if sender.send(garbage).is_ok() {
+        HANDED_OVER.fetch_add(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_handed_over_is_freed_and_counted() {
+        let (_, before) = counts();
+        let garbage = std::sync::Arc::new(());
+        in_background(Box::new(garbage.clone()));
+        let freed = || std::sync::Arc::strong_count(&garbage) == 1 && counts().1 > before;
+        let is_freed = (0..1_000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            freed()
+        });
+        assert!(is_freed && counts().0 > before);
+    }
 }

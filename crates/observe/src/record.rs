@@ -394,28 +394,35 @@ impl Snapshot {
             connects.total,
         ];
         for observer in OBSERVERS {
-            self.memory_bytes[observer as usize] += worker.memory_bytes_of(observer);
             self.events[observer as usize] += events[observer as usize];
         }
         self.hotkeys.add(&worker.hotkeys, now_ms);
         self.prefixes.add(&worker.prefixes);
-        self.sizes.add(&worker.sizes);
         self.connects.merge(&connects);
-        self.workers += 1;
     }
 
-    /// Adds only what INFO and LATENCY HISTOGRAM ask for every second: counters, errors, latencies (some 20 µs).
-    /// The other fields stay empty.
+    /// Adds only what INFO, LATENCY HISTOGRAM and MEMORY STATS are asked for every second: everything but keys, prefixes
+    /// and reconnects, which stay empty (some 20 µs).
     pub fn add_statistics(&mut self, worker: &Recorder) {
+        for observer in OBSERVERS {
+            self.memory_bytes[observer as usize] += worker.memory_bytes_of(observer);
+        }
         self.counters.add(&worker.counters);
         self.traffic.push(worker.counters.traffic);
         self.errors.merge(&worker.errors);
         self.latency.add(&worker.latency);
+        self.sizes.add(&worker.sizes);
+        self.workers += 1;
     }
 
     /// Adds the shared tree; after all workers, so that every id they counted is known.
     pub fn add_tree(&mut self, tree: &PrefixTree) {
         self.tree = tree.snapshot();
+        self.add_tree_memory(tree);
+    }
+
+    /// Adds what the shared tree takes, without its nodes.
+    pub fn add_tree_memory(&mut self, tree: &PrefixTree) {
         self.memory_bytes[Observer::Prefixes as usize] += tree.memory_bytes();
     }
 }

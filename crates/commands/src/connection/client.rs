@@ -312,6 +312,7 @@ fn flags(client: &Client) -> String {
         (client.killed.load(Relaxed), 'A'),
         (matches!(client.origin, Origin::Unix { .. }), 'U'),
         (client.queued.load(Relaxed) >= 0, 'x'),
+        (client.readonly.load(Relaxed), 'r'),
     ];
     let set: String = states.into_iter().filter(|(applies, _)| *applies).map(|(_, letter)| letter).collect();
     if set.is_empty() { "N".to_owned() } else { set }

@@ -135,7 +135,7 @@ fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     for name in names {
         match find(name) {
             Some(index) => describe(ctx.reply, registry::entry(index)),
-            None => ctx.reply.null_array(),
+            None => ctx.reply.null(),
         }
     }
     Ok(())
@@ -218,7 +218,7 @@ fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         ctx.reply.bulk(entry.full_name.as_bytes());
         names += 1;
     }
-    ctx.reply.finish_set(start, names);
+    ctx.reply.finish_array(start, names);
     Ok(())
 }
 
@@ -288,11 +288,12 @@ fn getkeysandflags(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (command, request) = asked(args)?;
     let start = ctx.reply.start_array();
     let mut keys = 0;
+    let varying = command.key_flags.map(|of| of(request));
     for spec in command.keys {
         for index in spec.indices(request.len()) {
             ctx.reply.array(2);
             ctx.reply.bulk(request.at(index));
-            statuses(ctx.reply, spec.flags.names());
+            statuses(ctx.reply, varying.unwrap_or(spec.flags).names());
             keys += 1;
         }
     }
@@ -341,6 +342,12 @@ mod tests {
                 ("COMMAND GETKEYS nosuch", "-ERR Invalid command specified\r\n"),
                 ("COMMAND GETKEYS client nosuch", "-ERR Invalid command specified\r\n"),
                 ("COMMAND GETKEYS", "-ERR wrong number of arguments for 'command|getkeys' command\r\n"),
+                ("COMMAND GETKEYSANDFLAGS set a 1 ifeq 2", "*1\r\n*2\r\n$1\r\na\r\n*2\r\n+OW\r\n+update\r\n"),
+                (
+                    "COMMAND GETKEYSANDFLAGS set a 1 EX 10 get",
+                    "*1\r\n*2\r\n$1\r\na\r\n*3\r\n+RW\r\n+access\r\n+update\r\n",
+                ),
+                ("COMMAND INFO nosuch", "*1\r\n$-1\r\n"),
                 ("COMMAND GETKEYSANDFLAGS mset a 1", "*1\r\n*2\r\n$1\r\na\r\n*2\r\n+OW\r\n+update\r\n"),
             ],
         );
@@ -357,6 +364,7 @@ mod tests {
             &[
                 ("COMMAND COUNT", &format!(":{count}\r\n")),
                 ("COMMAND COUNT x", "-ERR wrong number of arguments for 'command|count' command\r\n"),
+                ("COMMAND LIST FILTERBY PATTERN READ*", "*2\r\n$8\r\nreadonly\r\n$9\r\nreadwrite\r\n"),
                 ("COMMAND LIST FILTERBY PATTERN CLIENT|I[d]", "*1\r\n$9\r\nclient|id\r\n"),
                 ("COMMAND LIST FILTERBY MODULE x", "*0\r\n"),
                 ("COMMAND LIST FILTERBY ACLCAT nosuch", "*0\r\n"),

@@ -104,7 +104,7 @@ fn is_chosen(section: &Section, wanted: &[&[u8]]) -> bool {
 }
 
 fn report(ctx: &mut Ctx<'_>, chosen: &[&Section]) -> String {
-    let snapshot = ctx.snapshot();
+    let snapshot = ctx.statistics();
     let mut report = Report {
         text: String::new(),
         instance: ctx.instance,

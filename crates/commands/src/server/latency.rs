@@ -127,7 +127,7 @@ fn doctor(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 
 fn histogram(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let wanted: Vec<&[u8]> = args.from(2).iter().collect();
-    let snapshot = ctx.snapshot();
+    let snapshot = ctx.statistics();
     let shown = snapshot.latency.commands().iter().filter(|stats| {
         stats.counts.calls > 0 && stats.stage(Stage::Run).count() > 0 && is_wanted(stats, &wanted)
     });
@@ -152,9 +152,20 @@ fn is_wanted(stats: &CommandStats, wanted: &[&[u8]]) -> bool {
         })
 }
 
-/// The buckets of the timings that were taken, which for a FAST command in deep pipelines is a sample; `calls` is exact.
+/// `calls` is exact. The buckets are those of the timings that were taken, which for a FAST command in deep pipelines is
+/// a sample, scaled to the calls: the last one holds them all, as everybody expects. One that adds nothing is left out.
 fn write_histogram(reply: &mut Reply, stats: &CommandStats) {
-    let buckets = stats.stage(Stage::Run).cumulative_log2_usec();
+    let run = stats.stage(Stage::Run);
+    let to_calls = |timed: u64| {
+        (u128::from(timed) * u128::from(stats.counts.calls) / u128::from(run.count().max(1))) as u64
+    };
+    let mut buckets: Vec<(u64, u64)> = run
+        .cumulative_log2_usec()
+        .into_iter()
+        .map(|(at_most_us, timed)| (at_most_us, to_calls(timed)))
+        .collect();
+    buckets.dedup_by_key(|&mut (_, calls)| calls);
+    buckets.retain(|&(_, calls)| calls > 0);
     reply.bulk(registry::entry(stats.command).full_name.as_bytes());
     reply.map(2);
     reply.bulk(b"calls");
@@ -193,6 +204,22 @@ mod tests {
             bench.run(b"LATENCY RESET nosuch\r\nLATENCY RESET command\r\nLATENCY RESET"),
             b":0\r\n:1\r\n:1\r\n"
         );
+    }
+
+    #[test]
+    fn the_last_bucket_holds_all_calls_though_they_were_sampled() {
+        let mut bench = Bench::new();
+        for _ in 0..100 {
+            bench.command(&[b"GET", b"x"]);
+            bench.batch(&vec![vec!["GET", "x"]; 64]);
+        }
+        let reply = String::from_utf8(bench.run(b"LATENCY HISTOGRAM get")).expect("text");
+        let figures: Vec<u64> =
+            reply.split("\r\n").filter_map(|line| line.strip_prefix(':')?.parse().ok()).collect();
+        let (calls, buckets) = figures.split_first().expect("calls");
+        assert_eq!((*calls, buckets.last()), (6_500, Some(calls)), "{reply}");
+        let counts: Vec<u64> = buckets.iter().skip(1).step_by(2).copied().collect();
+        assert!(counts.is_sorted_by(|a, b| a < b), "{counts:?}");
     }
 
     #[test]

@@ -5,8 +5,8 @@
 use super::get::{EX, EXAT, PX, PXAT};
 use super::{answer, kind_of};
 use crate::command::{
-    ACCESS, Argument, ArgumentType, Arity, Command, DELETE, DENYOOM, FAST, Group, INSERT, KEY, KeySpec, OW,
-    Outcome, QUICK, RM, RW, Run, UPDATE, VARIABLE_FLAGS, WRITE,
+    ACCESS, Argument, ArgumentType, Arity, Command, DELETE, DENYOOM, FAST, Group, INSERT, KEY, KeyFlags,
+    KeySpec, OW, Outcome, QUICK, RM, RW, Run, UPDATE, VARIABLE_FLAGS, WRITE,
 };
 use crate::ctx::Ctx;
 use crate::error::CommandError;
@@ -39,9 +39,16 @@ pub(super) const SET: Command = Command {
         Argument::one_of("expiration", &[EX, PX, EXAT, PXAT, Argument::token("keepttl", "KEEPTTL")])
             .optional(),
     ],
+    key_flags: Some(key_flags),
     run: Run::Body(set),
     ..Command::DEFAULT
 };
+
+/// With GET the old value is read.
+fn key_flags(args: Args<'_>) -> KeyFlags {
+    let reads = args.from(3).iter().any(|option| option.eq_ignore_ascii_case(b"GET"));
+    if reads { RW.and(ACCESS).and(UPDATE) } else { OW.and(UPDATE) }
+}
 
 fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if args.len() > 3 {

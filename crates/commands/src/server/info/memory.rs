@@ -31,7 +31,7 @@ pub(in crate::server) struct MemoryFigures {
 
 impl MemoryFigures {
     pub fn read(ctx: &mut Ctx<'_>) -> MemoryFigures {
-        let snapshot = ctx.snapshot();
+        let snapshot = ctx.statistics();
         MemoryFigures::of(ctx.instance, ctx.data.databases, &snapshot)
     }
 
@@ -99,6 +99,9 @@ pub(super) fn memory(report: &mut Report<'_>) {
         report.instance.allocator.get().map_or_else(|| "libc".to_owned(), |allocator| (allocator.name)());
     report.field("mem_allocator", name);
     report.fields(&["mem_overhead_db_hashtable_rehashing", "active_defrag_running"], 0);
+    let (handed_over, freed) = keyspace::free::counts();
+    report.field("lazyfree_pending_objects", handed_over - freed);
+    report.field("lazyfreed_objects", freed);
 }
 
 fn percent(ratio: f64) -> String {

@@ -51,7 +51,7 @@ pub(super) fn persistence(report: &mut Report<'_>) {
     report.field("aof_last_bgrewrite_status", "ok");
     report.fields(&["aof_rewrites", "aof_rewrites_consecutive_failures"], 0);
     report.field("aof_last_write_status", "ok");
-    report.field("aof_last_cow_size", 0);
+    report.fields(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"], 0);
 }
 
 pub(super) fn replication(report: &mut Report<'_>) {

@@ -42,6 +42,11 @@ pub(super) fn stats(report: &mut Report<'_>) {
     report.field("dump_payload_sanitizations", 0);
     report.field("total_reads_processed", exact.traffic.reads);
     report.field("total_writes_processed", exact.traffic.writes);
+    // What other workers than the first did.
+    let others = || report.snapshot.traffic.iter().take(report.instance.workers).skip(1);
+    let (reads, writes) = (others().map(|t| t.reads).sum::<u64>(), others().map(|t| t.writes).sum::<u64>());
+    report.field("io_threaded_reads_processed", reads);
+    report.field("io_threaded_writes_processed", writes);
     let query_limit = counters.query_limit_disconnections.load(Relaxed);
     let output_limit = counters.output_limit_disconnections.load(Relaxed);
     report.field("client_query_buffer_limit_disconnections", query_limit);
@@ -77,7 +82,7 @@ pub(super) fn threads(report: &mut Report<'_>) {
     for client in report.instance.clients.all() {
         clients[client.worker.load(Relaxed)] += 1;
     }
-    let traffic = std::mem::take(&mut report.snapshot.traffic);
+    let traffic = report.snapshot.traffic.clone();
     for (worker, (clients, traffic)) in clients.into_iter().zip(traffic).enumerate() {
         let Traffic { reads, writes, .. } = traffic;
         let line = format_args!("clients={clients},reads={reads},writes={writes}");
