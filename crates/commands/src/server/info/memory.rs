@@ -5,7 +5,7 @@
 //!
 //! Thread safety: reads merged copies, relaxed atomics and /proc.
 
-use super::process::kilobytes_of;
+use super::process::{SYSTEM_MEMORY_BYTES, kilobytes_of};
 use super::{Report, human};
 use crate::ctx::Ctx;
 use crate::instance::{AllocatorFigures, Instance};
@@ -81,7 +81,7 @@ pub(super) fn memory(report: &mut Report<'_>) {
     report.field("used_memory_dataset", figures.dataset());
     report.field("used_memory_dataset_perc", percent(ratio(figures.dataset(), net).min(1.0)));
     allocator(report, &figures);
-    report.bytes("total_system_memory", kilobytes_of("/proc/meminfo", "MemTotal"));
+    report.bytes("total_system_memory", *SYSTEM_MEMORY_BYTES);
     report.field("used_memory_profiling", report.snapshot.memory_bytes.iter().sum::<usize>());
     scripts(report);
     let settings = &report.instance.settings;

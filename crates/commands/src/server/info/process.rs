@@ -1,12 +1,13 @@
 //! INFO server and cpu: the process as the system sees it.
 //!
-//! Figures come from /proc, read when asked; where it cannot be read they are 0.
+//! Figures come from /proc, read when asked (what cannot change, once); where it cannot be read they are 0.
 //!
 //! Thread safety: reads files of this process only.
 
 use super::Report;
 use crate::connection::REDIS_VERSION;
 use std::fs;
+use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The level of Valkey that Limpid answers like.
@@ -30,7 +31,7 @@ pub(super) fn server(report: &mut Report<'_>) {
     report.field("redis_git_dirty", 0);
     report.field("redis_build_id", 0);
     report.fields(&["redis_mode", "server_mode"], "standalone");
-    report.field("os", operating_system());
+    report.field("os", &*OPERATING_SYSTEM);
     report.field("arch_bits", usize::BITS);
     report.field("monotonic_clock", observe::os::clock::source_name());
     report.field("multiplexing_api", "epoll");
@@ -63,10 +64,13 @@ fn listeners(report: &mut Report<'_>) {
     }
 }
 
-fn operating_system() -> String {
+/// What does not change while the process lives is read once.
+static OPERATING_SYSTEM: LazyLock<String> = LazyLock::new(|| {
     let kernel = |name: &str| fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default();
     format!("{} {} {}", kernel("ostype").trim(), kernel("osrelease").trim(), std::env::consts::ARCH)
-}
+});
+pub(super) static SYSTEM_MEMORY_BYTES: LazyLock<u64> =
+    LazyLock::new(|| kilobytes_of("/proc/meminfo", "MemTotal"));
 
 pub(super) fn cpu(report: &mut Report<'_>) {
     let all = CpuSeconds::read("/proc/self/stat");
