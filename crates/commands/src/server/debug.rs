@@ -37,6 +37,14 @@ pub(super) const CONTAINER: Command = Command {
 pub(super) const SUBCOMMANDS: &[Command] = &[
     HELP,
     Command {
+        name: "ERROR",
+        arity: Arity::AtLeast(2),
+        summary: "Answer with an error of this text.",
+        args: &[Argument::new("message", ArgumentType::Text)],
+        run: Run::Body(error),
+        ..DEBUG
+    },
+    Command {
         name: "OBJECT",
         arity: Arity::AtLeast(2),
         keys: &[KeySpec::one(2, RO)],
@@ -105,6 +113,11 @@ fn sleep(_: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -> Outcome {
     Ok(())
 }
 
+fn error(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let message = permitted_argument(ctx.instance, &ctx.session.client, args)?;
+    Err(CommandError::with(String::from_utf8_lossy(message).into_owned()))
+}
+
 fn set_active_expire(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let enabled = permitted_argument(ctx.instance, &ctx.session.client, args)?;
     let on = wire::number::parse_i64(enabled).unwrap_or(0) != 0;
@@ -165,9 +178,14 @@ mod tests {
             assert_eq!(bench("yes").run(line.as_bytes()), unknown(word).into_bytes(), "{line}");
         }
         let refused = format!("-{}\r\n", CommandError::DEBUG_NOT_ALLOWED.text()).into_bytes();
-        for line in
-            ["DEBUG SLEEP 0", "DEBUG OBJECT a", "DEBUG SET-ACTIVE-EXPIRE 0", "DEBUG foo", "DEBUG SLEEP"]
-        {
+        for line in [
+            "DEBUG SLEEP 0",
+            "DEBUG ERROR x",
+            "DEBUG OBJECT a",
+            "DEBUG SET-ACTIVE-EXPIRE 0",
+            "DEBUG foo",
+            "DEBUG SLEEP",
+        ] {
             assert_eq!(bench("no").run(line.as_bytes()), refused, "{line}");
         }
         for allowed in ["yes", "local"] {
@@ -194,6 +212,13 @@ mod tests {
         for seconds in ["0.001", "-1", "nan", "x", "-inf"] {
             assert_eq!(bench("yes").run(format!("DEBUG SLEEP {seconds}").as_bytes()), b"+OK\r\n");
         }
+    }
+
+    #[test]
+    fn an_error_is_answered_as_it_was_asked_for() {
+        let mut bench = bench("yes");
+        assert_eq!(bench.run(b"DEBUG ERROR \"LOADING fake message\""), b"-LOADING fake message\r\n");
+        assert_eq!(bench.command(&[b"DEBUG", b"ERROR", b"ERR a\r\nb"]), b"-ERR a  b\r\n");
     }
 
     #[test]
