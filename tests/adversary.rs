@@ -188,6 +188,24 @@ fn who_closes_right_behind_the_last_byte_is_closed_too() {
 }
 
 #[test]
+fn who_only_stops_sending_gets_the_whole_reply() {
+    let mut scene = Scene::new(&[]);
+    let value = "x".repeat(20_000_000);
+    scene.bystander.call(&["SET", "large", &value]);
+    for pause_ms in [0, 100] {
+        let mut client = scene.server.client();
+        client.send_raw(b"GET large\r\n").expect("sent");
+        client.socket().shutdown(Shutdown::Write).expect("half-closed");
+        // The socket takes some megabytes; the rest waits in the server.
+        std::thread::sleep(Duration::from_millis(pause_ms));
+        let reply = client.read_to_close().expect("closed behind the reply");
+        assert_eq!(reply.len(), "$20000000\r\n".len() + value.len() + 2);
+    }
+    scene.bystander.call(&["DEL", "large"]);
+    scene.check();
+}
+
+#[test]
 fn a_request_sent_byte_by_byte_is_served() {
     let mut scene = Scene::new(&[]);
     let mut client = scene.server.client();

@@ -229,7 +229,13 @@ impl Connection {
 
     fn read(&mut self, lent: &mut Lent<'_>) -> Next {
         let received = match self.receive(lent) {
-            Ok(0) => return Next::Close(Why::Gone),
+            Ok(0) if self.outbox.is_empty() => return Next::Close(Why::Gone),
+            Ok(0) => {
+                // It may have closed only its own side and still want the replies.
+                self.readable = false;
+                self.session.closing = true;
+                return Next::Wait;
+            }
             Ok(received) => received,
             Err(Errno::AGAIN) => {
                 self.readable = false;
