@@ -112,9 +112,18 @@ fn watch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if ctx.session.multi.is_some() {
         return Err(CommandError::WATCH_IN_MULTI);
     }
+    let watched = watch_keys(ctx, args.from(1));
+    ctx.session.show_transaction();
+    watched?;
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// Watches as many of the keys as the limit allows; an error if those are not all.
+fn watch_keys(ctx: &mut Ctx<'_>, keys: Args<'_>) -> Outcome {
     let limit = ctx.instance.settings.client_query_buffer_limit_bytes();
     let flag = ctx.session.watch_flag.get_or_insert_default().clone();
-    for key in args.from(1).iter() {
+    for key in keys.iter() {
         let hash = ctx.data.journal.hasher.hash(key);
         let watched = Watched { database: ctx.data.database, hash, key: key.into() };
         if let Entry::Vacant(place) = ctx.session.watched.entry(watched) {
@@ -127,8 +136,6 @@ fn watch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             place.insert(exists);
         }
     }
-    ctx.session.show_transaction();
-    ctx.reply.ok();
     Ok(())
 }
 

@@ -354,6 +354,7 @@ mod tests {
         assert_eq!(bench.session.client.held_bytes(), held, "each key is watched once");
         let refused = (1..).find(|n| text(&mut bench, &format!("WATCH other:{n}")) != "+OK\r\n");
         assert!(refused.is_some_and(|more| more < 20_000), "{refused:?}");
+        assert!(bench.session.client.held_bytes() > (1 << 20) - 1_000);
         assert_eq!(text(&mut bench, "UNWATCH"), "+OK\r\n");
         assert_eq!(bench.session.client.held_bytes(), 0);
         assert_eq!(text(&mut bench, "WATCH key:1"), "+OK\r\n");
