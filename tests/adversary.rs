@@ -192,14 +192,17 @@ fn who_only_stops_sending_gets_the_whole_reply() {
     let mut scene = Scene::new(&[]);
     let value = "x".repeat(20_000_000);
     scene.bystander.call(&["SET", "large", &value]);
-    for pause_ms in [0, 100] {
+    // In one turn, and behind a full batch, in the turn that finds the end of the stream.
+    for (pings, pause_ms) in [(0, 0), (0, 100), (64, 0), (64, 100)] {
         let mut client = scene.server.client();
-        client.send_raw(b"GET large\r\n").expect("sent");
+        let requests = "PING\r\n".repeat(pings) + "GET large\r\n";
+        client.send_raw(requests.as_bytes()).expect("sent");
         client.socket().shutdown(Shutdown::Write).expect("half-closed");
         // The socket takes some megabytes; the rest waits in the server.
         std::thread::sleep(Duration::from_millis(pause_ms));
-        let reply = client.read_to_close().expect("closed behind the reply");
-        assert_eq!(reply.len(), "$20000000\r\n".len() + value.len() + 2);
+        let replies = client.read_to_close().expect("closed behind the replies");
+        let expected = pings * "+PONG\r\n".len() + "$20000000\r\n".len() + value.len() + 2;
+        assert_eq!(replies.len(), expected, "{pings} PINGs before, {pause_ms} ms");
     }
     scene.bystander.call(&["DEL", "large"]);
     scene.check();

@@ -101,7 +101,7 @@ impl Session {
         self.watch_flag.as_ref().is_some_and(|flag| flag.load(Relaxed))
     }
 
-    /// What the server keeps for a transaction of this session, at most `client-query-buffer-limit`.
+    /// What the server keeps for the client's transaction, at most `client-query-buffer-limit`.
     pub fn transaction_bytes(&self) -> usize {
         self.watched_bytes + self.multi.as_ref().map_or(0, |multi| multi.queued_bytes)
     }

@@ -229,7 +229,7 @@ impl Connection {
 
     fn read(&mut self, lent: &mut Lent<'_>) -> Next {
         let received = match self.receive(lent) {
-            Ok(0) if self.outbox.is_empty() => return Next::Close(Why::Gone),
+            Ok(0) if self.outbox.is_empty() && lent.reply.is_empty() => return Next::Close(Why::Gone),
             Ok(0) => {
                 // It may have closed only its own side and still want the replies.
                 self.readable = false;
