@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if arguments.first().is_some_and(|first| first == INSERT) {
         return insert(number(1, 0)?);
     }
-    let (keys, processes) = (number(0, 5_000_000)?, number(1, 5)?.max(1));
+    let (keys, processes) = (number(0, 5_000_000)?.max(1), number(1, 5)?.max(1));
     let mut shortest = vec![u32::MAX; keys];
     for process in 1..=processes {
         let times = times_of_a_process(keys)?;
