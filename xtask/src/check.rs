@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use crate::provision::{self, Machine};
 use crate::step::{self, Counts, Finished, Outcome};
-use crate::{arrows, docs, tidy};
+use crate::{arrows, docs, instructions, tidy};
 
 /// Whether missing tools may be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,7 @@ pub(crate) fn run(root: &Path, install: Install) -> Result<(), String> {
         step::run("documentation", |step| step::settle(step, docs::check(root))),
         step::run("documentation tests", |step| doc_tests(root, step)),
         step::run("shuttle", |step| shuttle(root, install, step)),
+        step::run("instructions", |step| count_instructions(root, step)),
     ];
     let machine = machine.unwrap_or_else(|| provision::prepare(root, Install::Never));
     steps.push(step::run("tests", |step| tests(root, install, &machine, step)));
@@ -47,23 +48,28 @@ fn tools(root: &Path, install: Install) -> Machine {
     machine
 }
 
-fn cargo_command() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-}
-
 fn cargo(root: &Path, arguments: &[&str]) -> Result<(), String> {
-    step::command(root, cargo_command().args(arguments))
+    step::command(root, step::cargo().args(arguments))
 }
 
 fn clippy(root: &Path) -> Result<(), String> {
     cargo(root, &["clippy", "--quiet", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])
 }
 
+fn count_instructions(root: &Path, step: &mut Finished) {
+    if provision::found("valgrind") {
+        step::settle(step, instructions::check(root));
+    } else {
+        let how = "valgrind is not on PATH; install it with: apt-get install valgrind";
+        step.outcome = Outcome::Skipped(how.to_owned());
+    }
+}
+
 /// nextest does not run the examples in doc comments.
 fn doc_tests(root: &Path, step: &mut Finished) {
     let (lines, result) = step::command_lines(
         root,
-        cargo_command().args(["test", "--quiet", "--locked", "--workspace", "--doc"]),
+        step::cargo().args(["test", "--quiet", "--locked", "--workspace", "--doc"]),
     );
     count(step, &lines, result);
     step.summaries.clear();
@@ -124,12 +130,12 @@ fn runner(root: &Path, install: Install) -> Command {
         let tools = provision::target_directory(root).join("tools");
         println!("   cargo-nextest is absent; installing it into {} (some minutes, once)", tools.display());
         let arguments = ["install", "--quiet", "cargo-nextest", "--locked", "--root"];
-        let mut command = cargo_command();
+        let mut command = step::cargo();
         if let Err(error) = step::command(root, command.args(arguments).arg(&tools)) {
             println!("   {error}");
         }
     }
-    let mut command = cargo_command();
+    let mut command = step::cargo();
     command.env("PATH", path_with_tools(root));
     if has_nextest(root) {
         command.args(["nextest", "run"]);

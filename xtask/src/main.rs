@@ -6,6 +6,7 @@
 mod arrows;
 mod check;
 mod docs;
+mod instructions;
 mod peers;
 mod provision;
 mod step;
@@ -20,6 +21,8 @@ usage: cargo xtask <command>
   check [--no-install]  run every check: format, lints, house rules, documentation, all tests
   tidy                  the house rules and the arrows between crates alone (a second)
   docs [--check]        write docs/commands.md from the command table, or compare it
+  instructions [--renew]
+                        count the hot path's instructions and compare them with docs/instructions.md, or write it
   peers [DIR]           unpack or find Valkey 9, Redis 8 and memcached; print the path of a `run` wrapper
 ";
 
@@ -41,6 +44,8 @@ fn main() -> ExitCode {
         ["tidy"] => tidy_and_arrows(&root),
         ["docs"] => docs::write(&root),
         ["docs", "--check"] => docs::check(&root),
+        ["instructions"] => instructions::check(&root),
+        ["instructions", "--renew"] => instructions::renew(&root),
         ["peers"] => peers::run(None),
         ["peers", directory] => peers::run(Some(PathBuf::from(directory))),
         _ => Err(USAGE.to_owned()),

@@ -26,6 +26,9 @@ pub(crate) struct Machine {
     pub(crate) missing: Vec<Missing>,
 }
 
+/// Programs that steps of the check need, with their Debian packages; a step says itself when its program is absent.
+const STEP_PROGRAMS: &[(&str, &str)] = &[("valgrind", "valgrind")];
+
 /// Module of the tests, program that must be on PATH, Debian package that brings it.
 const PROGRAMS: &[(&str, &str, &str)] = &[
     ("needs_redis_server", "redis-server", "redis-server"),
@@ -108,8 +111,10 @@ fn is_root() -> bool {
 }
 
 fn install_packages() {
+    let needed = PROGRAMS.iter().map(|&(_, program, package)| (program, package));
+    let needed = needed.chain(STEP_PROGRAMS.iter().copied());
     let mut packages: Vec<&str> =
-        PROGRAMS.iter().filter(|(_, program, _)| !found(program)).map(|(_, _, package)| *package).collect();
+        needed.filter(|(program, _)| !found(program)).map(|(_, package)| package).collect();
     if !python_has_venv() {
         packages.push("python3-venv");
     }

@@ -69,6 +69,11 @@ pub(crate) fn settle(finished: &mut Finished, result: Result<(), String>) {
     }
 }
 
+/// The cargo that runs this program.
+pub(crate) fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
 /// Runs a command in `root`, passing its output on and failing on a bad exit status.
 pub(crate) fn command(root: &Path, command: &mut Command) -> Result<(), String> {
     let shown = show(command);

@@ -1,6 +1,6 @@
 //! The longest SET while a keyspace grows, without what the machine adds.
 //!
-//!     cargo run --profile dist -p limpid --example growth -- 5000000 5
+//!     cargo run --release -p limpid --example growth -- 5000000 5
 //!
 //! Inserts so many keys into an empty keyspace, in so many fresh processes, and takes the shortest time of each SET over
 //! the processes: the same SET does the same work in each, growth steps, allocations and page faults, while what the

@@ -1,6 +1,6 @@
 //! A server that knows nothing: the ceiling that a real one is measured against.
 //!
-//!     cargo run --profile dist -p limpid --example null -- 7009
+//!     cargo run --release -p limpid --example null -- 7009
 //!
 //! It has what no server can do without, one thread waiting in epoll, a read and a write for each batch, and answers
 //! every GET with the same 32 bytes, every SET with OK and DBSIZE with 0. It finds requests by their first bytes, so it
