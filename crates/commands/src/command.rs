@@ -257,7 +257,17 @@ impl ArgumentType {
     }
 }
 
-/// One argument of a command, for COMMAND DOCS and hints.
+/// Whether an argument may be shown to others than its sender; see `redaction`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrecy {
+    Open,
+    /// A password, or what comes with one.
+    Secret,
+    /// Secret where the argument before it names a directive that is.
+    OfDirective,
+}
+
+/// One argument of a command, for COMMAND DOCS, hints and redaction.
 #[derive(Clone, Copy, Debug)]
 pub struct Argument {
     pub name: &'static str,
@@ -267,11 +277,20 @@ pub struct Argument {
     pub optional: bool,
     pub multiple: bool,
     pub parts: &'static [Argument],
+    pub secrecy: Secrecy,
 }
 
 impl Argument {
     pub const fn new(name: &'static str, kind: ArgumentType) -> Argument {
-        Argument { name, kind, token: None, optional: false, multiple: false, parts: &[] }
+        Argument {
+            name,
+            kind,
+            token: None,
+            optional: false,
+            multiple: false,
+            parts: &[],
+            secrecy: Secrecy::Open,
+        }
     }
 
     pub const fn token(name: &'static str, token: &'static str) -> Argument {
@@ -296,6 +315,10 @@ impl Argument {
 
     pub const fn multiple(self) -> Argument {
         Argument { multiple: true, ..self }
+    }
+
+    pub const fn secret(self, secrecy: Secrecy) -> Argument {
+        Argument { secrecy, ..self }
     }
 }
 

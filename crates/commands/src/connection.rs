@@ -12,7 +12,7 @@ mod filter;
 
 use crate::command::{
     ALLOW_BUSY, Argument, ArgumentType, Arity, Command, FAST, Group, LOADING, NO_AUTH, NOSCRIPT, NOT_QUEUED,
-    Outcome, Run, STALE,
+    Outcome, Run, STALE, Secrecy,
 };
 use crate::ctx::Ctx;
 use crate::error::CommandError;
@@ -26,8 +26,9 @@ const DEFAULT_USER: &[u8] = b"default";
 /// The version that clients gate features on: the level of Redis that Limpid answers like.
 pub const REDIS_VERSION: &str = "7.4.0";
 
-const CREDENTIALS: &[Argument] =
-    &[Argument::new("username", ArgumentType::Text), Argument::new("password", ArgumentType::Text)];
+const USERNAME: Argument = Argument::new("username", ArgumentType::Text).secret(Secrecy::Secret);
+const PASSWORD: Argument = Argument::new("password", ArgumentType::Text).secret(Secrecy::Secret);
+const CREDENTIALS: &[Argument] = &[USERNAME, PASSWORD];
 const HELLO_OPTIONS: &[Argument] = &[
     Argument::new("protover", ArgumentType::Integer),
     Argument::block("auth", CREDENTIALS).after("AUTH").optional(),
@@ -44,10 +45,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         flags: NOSCRIPT.and(LOADING).and(STALE).and(FAST).and(NO_AUTH).and(ALLOW_BUSY),
         complexity: "O(N) where N is the number of passwords of the user",
         summary: "Authenticate the connection.",
-        args: &[
-            Argument::new("username", ArgumentType::Text).optional(),
-            Argument::new("password", ArgumentType::Text),
-        ],
+        args: &[USERNAME.optional(), PASSWORD],
         run: Run::Body(auth),
         ..CONNECTION
     },

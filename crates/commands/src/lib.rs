@@ -21,6 +21,7 @@ mod options;
 pub mod profile;
 pub mod rates;
 mod recording;
+mod redaction;
 pub mod registry;
 pub mod server;
 pub mod session;

@@ -148,10 +148,10 @@ fn time(ran: &Ran<'_>, recorder: &mut Recorder, instance: &Instance, client: &Cl
     let run_us = run_ns / 1000;
     let at_seconds = || instance.to_unix_ms(now_ms) / 1000;
     let is_slow = clock.threshold_us >= 0 && run_us >= clock.threshold_us as u64;
-    if is_slow && !command.flags.has(SKIP_SLOWLOG) {
+    if let (true, Some(entry)) = (is_slow && !command.flags.has(SKIP_SLOWLOG), request.entry) {
         let max = instance.settings.slowlog_max_len() as usize;
         let name = client.names.lock().name.clone();
-        instance.slow_log.add(at_seconds(), run_us, request.args, client.origin.peer(), name, max);
+        instance.slow_log.add(at_seconds(), run_us, entry, request.args, client.origin.peer(), name, max);
     }
     let threshold_ms = instance.settings.latency_monitor_threshold_ms();
     if threshold_ms > 0 && run_us / 1000 >= threshold_ms {

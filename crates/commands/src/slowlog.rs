@@ -3,10 +3,12 @@
 //! Not a latency statistic (see the profiler's latency observer): single commands with their arguments.
 //!
 //! Invariants: (1) at most `slowlog-max-len` entries; (2) an entry holds at most 32 arguments of at most 128 bytes
-//! each, the rest is counted, as Redis does it.
+//! each, the rest is counted, as Redis does it; (3) secrets are not in it, see `redaction`.
 //!
 //! Thread safety: one mutex, taken only for slow commands and by SLOWLOG.
 
+use crate::redaction;
+use crate::registry::Entry;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use wire::Args;
@@ -41,6 +43,7 @@ impl SlowLog {
         &self,
         at_seconds: i64,
         duration_us: u64,
+        command: &Entry,
         args: Args<'_>,
         peer: String,
         name: String,
@@ -49,7 +52,7 @@ impl SlowLog {
         let mut entries = self.0.lock();
         let id = entries.next_id;
         entries.next_id += 1;
-        let arguments = shorten(args);
+        let arguments = shorten(command, args);
         let slow = SlowCommand { id, at_seconds, duration_us, arguments, peer, client_name: name };
         entries.newest_first.push_front(slow);
         entries.newest_first.truncate(max);
@@ -73,11 +76,10 @@ impl SlowLog {
     }
 }
 
-fn shorten(args: Args<'_>) -> Vec<Vec<u8>> {
+fn shorten(command: &Entry, args: Args<'_>) -> Vec<Vec<u8>> {
     let kept = if args.len() > ARGUMENTS_MAX { ARGUMENTS_MAX - 1 } else { args.len() };
-    let mut arguments: Vec<Vec<u8>> = args
-        .iter()
-        .take(kept)
+    let mut arguments: Vec<Vec<u8>> = (0..kept)
+        .map(|index| redaction::shown(command, args, index))
         .map(|argument| {
             if argument.len() <= ARGUMENT_BYTES_MAX {
                 return argument.to_vec();
@@ -95,6 +97,7 @@ fn shorten(args: Args<'_>) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry;
     use wire::OwnedArgs;
 
     #[test]
@@ -102,8 +105,9 @@ mod tests {
         let long = [b'x'; 200];
         let owned = OwnedArgs::from_slices(&vec![&long[..]; 40]);
         let log = SlowLog::default();
+        let mget = registry::find(b"MGET").expect("a command");
         for _ in 0..3 {
-            log.add(1, 2, owned.as_args(), String::new(), String::new(), 2);
+            log.add(1, 2, mget, owned.as_args(), String::new(), String::new(), 2);
         }
         let newest = log.newest(10);
         assert_eq!(newest.iter().map(|slow| slow.id).collect::<Vec<_>>(), [2, 1]);

@@ -9,7 +9,7 @@
 
 use super::{HELP, SERVER};
 use crate::command::{
-    ADMIN, Argument, ArgumentType, Arity, Command, LOADING, NOSCRIPT, Outcome, REPORTS, Run, STALE,
+    ADMIN, Argument, ArgumentType, Arity, Command, LOADING, NOSCRIPT, Outcome, REPORTS, Run, STALE, Secrecy,
 };
 use crate::config;
 use crate::ctx::Ctx;
@@ -20,8 +20,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use wire::Args;
 
-const PAIR: &[Argument] =
-    &[Argument::new("parameter", ArgumentType::Text), Argument::new("value", ArgumentType::Text)];
+const PAIR: &[Argument] = &[
+    Argument::new("parameter", ArgumentType::Text),
+    Argument::new("value", ArgumentType::Text).secret(Secrecy::OfDirective),
+];
 
 const SUBCOMMAND: Command = Command {
     arity: Arity::Exactly(2),
