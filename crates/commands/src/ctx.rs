@@ -32,10 +32,14 @@ pub struct AloneCtx<'a> {
 
 impl AloneCtx<'_> {
     /// Frees a database that was taken out, and accounts for its keys, in the background.
-    pub fn discard(&mut self, database: Box<Database>) {
+    pub fn discard(&mut self, mut database: Box<Database>) {
+        let bytes = database.memory_bytes();
         let recorder = self.instance.background_recorder();
         let journal_hasher = self.instance.hasher.clone();
-        keyspace::free::in_background(Box::new(Discarded { database, recorder, hasher: journal_hasher }));
+        keyspace::free::in_background(
+            Box::new(Discarded { database, recorder, hasher: journal_hasher }),
+            bytes,
+        );
     }
 }
 

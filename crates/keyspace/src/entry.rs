@@ -516,6 +516,11 @@ impl RawEntry {
         Some(vec)
     }
 
+    /// See [`EntryRef::memory_bytes`].
+    pub(crate) fn memory_bytes(self) -> usize {
+        EntryRef::new(self).memory_bytes()
+    }
+
     fn set_kind(self, kind: Kind) {
         self.set_header(self.header() & !(0x1f << KIND_SHIFT) | (kind as u64) << KIND_SHIFT);
     }

@@ -51,6 +51,9 @@ struct Item {
 }
 
 impl Wheel {
+    /// What each stripe costs in its database's wheel.
+    pub(crate) const BYTES_PER_STRIPE: usize = size_of::<Item>();
+
     /// A wheel for `items` items, at most 2^16 - 1, none of them armed, standing at tick `now`.
     pub fn new(items: usize, now: u32) -> Wheel {
         let idle = Item { next: NONE, previous: NONE, slot: NONE, tick: NEVER };

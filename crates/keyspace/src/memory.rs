@@ -10,6 +10,7 @@
 //! Thread safety: `used_bytes` may be called from anywhere; it reads a sum that was true within microseconds.
 
 use crate::entry::size_class;
+use crate::free;
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
@@ -29,19 +30,29 @@ thread_local! {
     static MINE: Cell<usize> = const { Cell::new(UNASSIGNED) };
 }
 
-/// Bytes allocated and not freed, by size class.
+/// Bytes in use, by size class: allocated, and neither freed nor handed over to be freed in the background. Those are
+/// gone for whoever compares with a limit, or a database that was just flushed would count until its last key is freed.
 pub fn used_bytes() -> usize {
     let threads = THREADS.load(Relaxed).min(THREADS_EXCLUSIVE + 1);
     let sum: i64 = COUNTERS.iter().take(threads).map(|counter| counter.0.load(Relaxed)).sum();
-    usize::try_from(sum).unwrap_or(0)
+    usize::try_from(sum).unwrap_or(0).saturating_sub(free::pending_bytes())
+}
+
+/// Which counter the calling thread writes.
+#[inline(always)]
+pub(crate) fn my_counter() -> usize {
+    let index = MINE.with(Cell::get);
+    if index == UNASSIGNED { assign() } else { index }
+}
+
+/// Bytes that the thread with this counter has allocated beyond what it has freed; may be negative.
+pub(crate) fn thread_bytes(counter: usize) -> i64 {
+    COUNTERS[counter].0.load(Relaxed)
 }
 
 #[inline(always)]
 fn count(bytes: i64) {
-    let mut index = MINE.with(Cell::get);
-    if index == UNASSIGNED {
-        index = assign();
-    }
+    let index = my_counter();
     let counter = &COUNTERS[index].0;
     if index < THREADS_EXCLUSIVE {
         counter.store(counter.load(Relaxed) + bytes, Relaxed);

@@ -186,6 +186,20 @@ impl Contents {
         self.len() == 0
     }
 
+    /// About what the table and its entries take.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.table.memory_bytes()
+    }
+
+    /// Whether nobody would miss it: no key, and nobody who watches one.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.is_empty() && !self.is_watched()
+    }
+
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watches.is_some()
+    }
+
     /// The entry of a key that exists; one past its deadline is removed here (lazy expiry).
     #[inline(always)]
     fn live(&mut self, key: Key<'_>, journal: &mut Journal) -> Option<Place> {
@@ -313,9 +327,10 @@ impl Contents {
     ) -> bool {
         let Some(place) = self.live(key, journal) else { return false };
         let entry = EntryRef::new(place.entry());
-        let before = footprint(&entry);
+        let (before, bytes_before) = (footprint(&entry), entry.memory_bytes());
         let Some(blob) = place.entry().blob_mut(kind) else { return false };
         change(blob);
+        self.table.resized(bytes_before, entry.memory_bytes());
         journal.writes += 1;
         journal.changed(&entry, Some(before), Some(footprint(&entry)));
         self.touched(key.hash);

@@ -31,7 +31,7 @@
 //! at most one word per `DIRECTORY_SHARE` entries, and a segment that may not be split any more grows instead.
 //!
 //! Invariants, beside those of `bucket` and `segment`: (1) a segment's entries are those whose position starts with its
-//! `depth` bits, and every directory word of that prefix names it; (2) `len` and `expiring` are the sums over the
+//! `depth` bits, and every directory word of that prefix names it; (2) `len`, `expiring` and `entry_bytes` are the sums over the
 //! segments; (3) a table's earliest tick is never later than any segment's; (4) a table without entries owns no memory;
 //! (5) an operation moves at most `MOVES_MAX` entries unless 500 of them share the first `depth + 1` bits of a
 //! directory that invariant keeps from growing.
@@ -85,6 +85,8 @@ pub(crate) struct Table {
     deepest: usize,
     len: usize,
     expiring: usize,
+    /// The sum of the entries' `memory_bytes`.
+    entry_bytes: usize,
     earliest: u32,
     /// The position at which the last [`Table::expire`] ran out of budget.
     expire_from: u64,
@@ -98,6 +100,7 @@ impl Table {
             deepest: 0,
             len: 0,
             expiring: 0,
+            entry_bytes: 0,
             earliest: NEVER,
             expire_from: 0,
         }
@@ -110,6 +113,18 @@ impl Table {
     /// Entries that have a deadline.
     pub(crate) fn expiring(&self) -> usize {
         self.expiring
+    }
+
+    /// About what the table takes with its entries: theirs exactly, its own by the number of them.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        /// A slot at the middle of the loads, with its share of headers and deadlines.
+        const SLOT_BYTES: usize = 10;
+        self.entry_bytes + self.len * SLOT_BYTES + self.directory.capacity() * size_of::<Segment>()
+    }
+
+    /// Tells that an entry in the table has grown or shrunk.
+    pub(crate) fn resized(&mut self, before_bytes: usize, after_bytes: usize) {
+        self.entry_bytes = self.entry_bytes - before_bytes + after_bytes;
     }
 
     /// No entry is due before this tick.
@@ -183,6 +198,7 @@ impl Table {
         }
         segment.place(hash, entry);
         self.len += 1;
+        self.entry_bytes += entry.memory_bytes();
         if let Some(expiry_ms) = entry.expiry_ms() {
             self.expiring += 1;
             self.earliest = self.earliest.min(tick_of(expiry_ms));
@@ -195,6 +211,7 @@ impl Table {
         let old = segment.bucket(bucket).entry(slot);
         let tag = segment.bucket(bucket).tags[slot];
         segment.bucket(bucket).put(slot, tag, entry);
+        self.resized(old.memory_bytes(), entry.memory_bytes());
         if let Some(expiry_ms) = entry.expiry_ms() {
             if old.expiry_ms().is_none() {
                 segment.header().expiring += 1;
@@ -225,6 +242,7 @@ impl Table {
 
     fn uncount(&mut self, entry: &RawEntry) {
         self.len -= 1;
+        self.entry_bytes -= entry.memory_bytes();
         if entry.expiry_ms().is_some() {
             self.expiring -= 1;
         }

@@ -101,6 +101,7 @@ pub(super) fn memory(report: &mut Report<'_>) {
     report.fields(&["mem_overhead_db_hashtable_rehashing", "active_defrag_running"], 0);
     let (handed_over, freed) = keyspace::free::counts();
     report.field("lazyfree_pending_objects", handed_over - freed);
+    report.field("lazyfree_pending_bytes", keyspace::free::pending_bytes());
     report.field("lazyfreed_objects", freed);
 }
 
