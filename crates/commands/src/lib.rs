@@ -21,6 +21,8 @@ mod options;
 pub mod profile;
 pub mod rates;
 mod recording;
+#[cfg(test)]
+mod refusals;
 pub mod registry;
 pub mod server;
 pub mod session;
