@@ -46,8 +46,6 @@ impl CommandError {
         "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
          configuration is correct?",
     );
-    pub const NESTED_MULTI: CommandError = CommandError::fixed("ERR MULTI calls can not be nested");
-    pub const WATCH_IN_MULTI: CommandError = CommandError::fixed("ERR WATCH inside MULTI is not allowed");
     pub const EXEC_WITHOUT_MULTI: CommandError = CommandError::fixed("ERR EXEC without MULTI");
     pub const DISCARD_WITHOUT_MULTI: CommandError = CommandError::fixed("ERR DISCARD without MULTI");
     pub const EXEC_ABORTED: CommandError =
