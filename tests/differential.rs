@@ -10,6 +10,8 @@ mod compare;
 #[path = "differential/grammar.rs"]
 mod grammar;
 mod harness;
+#[path = "differential/malformed.rs"]
+mod malformed;
 #[path = "differential/replay.rs"]
 mod replay;
 
@@ -145,6 +147,32 @@ fn compare_shapes(reference: &Program, flags_excepted: &[&str]) {
     assert!(differences.is_empty(), "{} commands differ\n{}", differences.len(), differences.join("\n"));
 }
 
+/// Damaged streams get the same bytes from both, up to the close.
+fn compare_malformed(reference: &Program) {
+    let theirs = Server::start(reference, &[]);
+    let ours = Server::limpid(&[]);
+    let seed = rng::seed();
+    let mut rng = Rng::new(seed);
+    let (started, duration) = (Instant::now(), rng::duration(SECONDS));
+    let (mut streams, mut refused) = (0, 0);
+    while started.elapsed() < duration {
+        let stream = malformed::stream(&mut rng);
+        let [theirs, ours] = [theirs.port, ours.port].map(|port| {
+            malformed::answer(port, &stream).unwrap_or_else(|error| panic!("seed {seed}: {error}"))
+        });
+        assert_eq!(
+            theirs.escape_ascii().to_string(),
+            ours.escape_ascii().to_string(),
+            "seed {seed}: reference and limpid answer differently to {}",
+            stream.escape_ascii()
+        );
+        streams += 1;
+        refused += usize::from(ours.windows(14).any(|bytes| bytes == b"Protocol error"));
+    }
+    println!("{streams} streams, {refused} refused, no difference");
+    assert!(refused > streams / 10 && refused < streams, "{refused} of {streams} were refused");
+}
+
 mod needs_redis_server {
     use super::*;
 
@@ -170,6 +198,11 @@ mod needs_valkey {
     #[test]
     fn random_sequences_in_resp3() {
         compare_randomly(&valkey(), false, 3);
+    }
+
+    #[test]
+    fn damaged_streams_are_answered_alike() {
+        compare_malformed(&valkey());
     }
 
     #[test]
