@@ -10,6 +10,7 @@ use wire::Args;
 
 mod expire;
 mod object;
+mod random;
 mod relocate;
 mod scan;
 
@@ -19,7 +20,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     UNLINK,
     TOUCH,
     TYPE,
-    RANDOMKEY,
+    random::RANDOMKEY,
     expire::EXPIRE,
     expire::PEXPIRE,
     expire::EXPIREAT,
@@ -110,23 +111,6 @@ const TYPE: Command = Command {
 fn type_of(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let name = ctx.data.look(args.at(1)).map_or("none", |entry| entry.kind().type_name());
     ctx.reply.simple(name);
-    Ok(())
-}
-
-const RANDOMKEY: Command = Command {
-    name: "RANDOMKEY",
-    arity: Arity::Exactly(1),
-    flags: READONLY,
-    summary: "Returns the name of a key chosen at random.",
-    run: Run::Body(randomkey),
-    ..Command::DEFAULT
-};
-
-fn randomkey(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
-    match ctx.data.random_key() {
-        Some(key) => ctx.reply.bulk(&key),
-        None => ctx.reply.null(),
-    }
     Ok(())
 }
 

@@ -117,6 +117,11 @@ impl Database {
         self.stripes[stripe].expiring()
     }
 
+    /// The cursor of [`Database::scan`] at which a stripe begins.
+    pub fn cursor_of(stripe: usize) -> u64 {
+        (stripe as u64) << CURSOR_BITS
+    }
+
     /// Visits the live ones of the entries in hash order from `cursor` on (0 = the start) until `count` were passed or
     /// `stripes_max` stripes were looked into. Returns the cursor to go on from, 0 at the end.
     ///
