@@ -7,6 +7,7 @@
 
 use crate::ctx::{AloneCtx, Ctx};
 use crate::error::CommandError;
+use crate::keys::Search;
 use keyspace::Databases;
 use std::sync::Arc;
 use wire::Args;
@@ -333,11 +334,15 @@ pub enum Slice {
 pub struct Progress {
     /// Where it has come to; 0 at the start.
     pub cursor: u64,
+    /// How many entries were visited.
+    pub passed: usize,
     /// How many elements `found` holds.
     pub count: usize,
     /// Elements found so far, encoded, one part per slice: a growing buffer would be copied each time it doubles, and
     /// the last copy of a long answer would hold the worker for tens of milliseconds.
     pub found: Vec<Arc<Vec<u8>>>,
+    /// The pattern of KEYS and SCAN, and the keys whose match is not decided.
+    pub search: Option<Box<Search>>,
     /// Nanoseconds the slices took so far.
     pub run_ns: u64,
 }

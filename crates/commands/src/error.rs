@@ -37,6 +37,8 @@ impl CommandError {
     pub const GT_WITH_LT: CommandError =
         CommandError::fixed("ERR GT and LT options at the same time are not compatible");
     pub const INVALID_CURSOR: CommandError = CommandError::fixed("ERR invalid cursor");
+    pub const PATTERN_TOO_LONG: CommandError =
+        CommandError::fixed("ERR pattern is too long (1048576 bytes at most)");
     pub const OUT_OF_MEMORY: CommandError =
         CommandError::fixed("OOM command not allowed when used memory > 'maxmemory'.");
     pub const NO_AUTH: CommandError = CommandError::fixed("NOAUTH Authentication required.");

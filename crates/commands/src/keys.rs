@@ -13,6 +13,9 @@ mod object;
 mod random;
 mod relocate;
 mod scan;
+mod search;
+
+pub use search::Search;
 
 pub(crate) const COMMANDS: &[Command] = &[
     DEL,

@@ -10,9 +10,9 @@ use super::{HELP, SERVER, docs};
 use crate::command::{
     Argument, ArgumentType, Arity, Command, Flags, KeySpec, LOADING, NO_MANDATORY_KEYS, Outcome, Run, STALE,
 };
-use crate::config::pattern::glob_matches;
 use crate::ctx::Ctx;
 use crate::error::CommandError;
+use crate::glob::Glob;
 use crate::registry::{self, Entry};
 use wire::{Args, Reply};
 
@@ -223,16 +223,16 @@ fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 /// What COMMAND LIST shows.
-enum Filter<'a> {
+enum Filter {
     Commands,
     /// There are no modules, so none of their commands.
     Module,
     Category(String),
-    Pattern(&'a [u8]),
+    Pattern(Glob),
 }
 
-impl<'a> Filter<'a> {
-    fn parse(args: Args<'a>) -> Result<Filter<'a>, CommandError> {
+impl Filter {
+    fn parse(args: Args<'_>) -> Result<Filter, CommandError> {
         let (by, value) = (args.at(3), args.at(4));
         match args.len() {
             2 => Ok(Filter::Commands),
@@ -241,7 +241,7 @@ impl<'a> Filter<'a> {
             5 if by.eq_ignore_ascii_case(b"ACLCAT") => {
                 Ok(Filter::Category(format!("@{}", String::from_utf8_lossy(value))))
             }
-            5 if by.eq_ignore_ascii_case(b"PATTERN") => Ok(Filter::Pattern(value)),
+            5 if by.eq_ignore_ascii_case(b"PATTERN") => Ok(Filter::Pattern(Glob::ignoring_case(value)?)),
             _ => Err(CommandError::SYNTAX),
         }
     }
@@ -253,7 +253,7 @@ impl<'a> Filter<'a> {
             Filter::Category(wanted) => {
                 entry.command.acl_categories().iter().any(|category| category.eq_ignore_ascii_case(wanted))
             }
-            Filter::Pattern(pattern) => glob_matches(pattern, entry.full_name.as_bytes()),
+            Filter::Pattern(glob) => glob.matches(entry.full_name.as_bytes()),
         }
     }
 }
