@@ -97,6 +97,10 @@ pub const REPORTS: Flags = Flags(1 << 25);
 /// Of constant cost, although Redis does not call it fast (SET and its kin). Not a Redis flag.
 pub const QUICK: Flags = Flags(1 << 26);
 
+/// A subcommand that only dispatch knows (DEBUG's): COMMAND does not list it, and it is counted as its container. Not a
+/// Redis flag.
+pub const INNER: Flags = Flags(1 << 27);
+
 const FLAG_NAMES: &[(Flags, &str)] = &[
     (WRITE, "write"),
     (READONLY, "readonly"),
@@ -127,6 +131,7 @@ pub enum Group {
     Connection,
     Server,
     Cluster,
+    Scripting,
 }
 
 impl Group {
@@ -139,6 +144,7 @@ impl Group {
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Cluster => "cluster",
+            Group::Scripting => "scripting",
         }
     }
 
@@ -149,6 +155,7 @@ impl Group {
             Group::Generic => Some("keyspace"),
             Group::Transactions => Some("transaction"),
             Group::Connection => Some("connection"),
+            Group::Scripting => Some("scripting"),
             Group::Server | Group::Cluster => None,
         }
     }

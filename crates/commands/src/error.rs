@@ -160,6 +160,25 @@ impl CommandError {
          server.",
     );
 
+    pub const WRONG_PROTOCOL_TYPE: CommandError = CommandError::fixed(
+        "ERR Wrong protocol type name. Please use one of the following: \
+         string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false",
+    );
+    pub const RESP2_NOT_SUPPORTED: CommandError =
+        CommandError::fixed("ERR RESP2 is not supported by this command");
+    pub const NOT_POSITIVE: CommandError = CommandError::fixed("ERR value is out of range, must be positive");
+
+    pub const SCRIPT_FLUSH_MODE: CommandError =
+        CommandError::fixed("ERR SCRIPT FLUSH only support SYNC|ASYNC option");
+    pub const FUNCTION_FLUSH_MODE: CommandError =
+        CommandError::fixed("ERR FUNCTION FLUSH only supports SYNC|ASYNC option");
+    pub const LIBRARY_NAME_MISSING: CommandError =
+        CommandError::fixed("ERR library name argument was not given");
+
+    pub fn unknown_argument(argument: &[u8]) -> CommandError {
+        CommandError::with(format!("ERR Unknown argument {}", cited(argument)))
+    }
+
     pub fn hello_option(option: &[u8]) -> CommandError {
         CommandError::with(format!("ERR Syntax error in HELLO option '{}'", cited(option)))
     }

@@ -201,7 +201,10 @@ pub(crate) fn queue(ctx: &mut Ctx<'_>, request: &Prepared<'_>, command: &'static
     }
     multi.queued_bytes += bytes;
     multi.grows |= command.flags.has(DENYOOM);
-    multi.queue.push(Queued { index: request.index(), args: request.args.to_owned() });
+    multi.queue.push(Queued {
+        index: request.entry.map_or(request.index(), |entry| entry.index),
+        args: request.args.to_owned(),
+    });
     ctx.session.show_transaction();
     ctx.reply.simple("QUEUED");
 }

@@ -8,7 +8,8 @@
 
 use super::{HELP, SERVER, docs};
 use crate::command::{
-    Argument, ArgumentType, Arity, Command, Flags, KeySpec, LOADING, NO_MANDATORY_KEYS, Outcome, Run, STALE,
+    Argument, ArgumentType, Arity, Command, Flags, INNER, KeySpec, LOADING, NO_MANDATORY_KEYS, Outcome, Run,
+    STALE,
 };
 use crate::ctx::Ctx;
 use crate::error::CommandError;
@@ -106,9 +107,11 @@ pub(super) fn find(name: &[u8]) -> Option<u16> {
     let index = registry::index_of(parts.next()?)?;
     match parts.next() {
         None => Some(index),
-        Some(subcommand) => registry::entry(index).subcommands.clone().find(|&candidate| {
-            registry::entry(candidate).command.name.as_bytes().eq_ignore_ascii_case(subcommand)
-        }),
+        Some(subcommand) => {
+            let mut listed = registry::entry(index).listed();
+            let named = |entry: &&Entry| entry.command.name.as_bytes().eq_ignore_ascii_case(subcommand);
+            listed.find(named).map(|entry| entry.index)
+        }
     }
 }
 
@@ -162,8 +165,8 @@ fn describe(reply: &mut Reply, entry: &Entry) {
     reply.set(0);
     reply.set(command.keys.len());
     command.keys.iter().for_each(|spec| describe_keys(reply, *spec));
-    reply.set(entry.subcommands.len());
-    entry.subcommands.clone().for_each(|index| describe(reply, registry::entry(index)));
+    reply.set(entry.listed().count());
+    entry.listed().for_each(|subcommand| describe(reply, subcommand));
 }
 
 fn statuses<'a>(reply: &mut Reply, names: impl Iterator<Item = &'a str>) {
@@ -214,7 +217,9 @@ fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let filter = Filter::parse(args)?;
     let start = ctx.reply.start_array();
     let mut names = 0;
-    for entry in registry::all().iter().filter(|entry| filter.matches(entry)) {
+    for entry in
+        registry::all().iter().filter(|entry| !entry.command.flags.has(INNER) && filter.matches(entry))
+    {
         ctx.reply.bulk(entry.full_name.as_bytes());
         names += 1;
     }
