@@ -13,6 +13,7 @@ mod docs;
 mod info;
 mod latency;
 mod memory;
+mod script;
 mod slowlog;
 
 use crate::command::{
@@ -86,6 +87,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         run: Run::Alone(flush_database),
         ..SERVER
     },
+    script::FUNCTION,
     Command {
         name: "INFO",
         flags: LOADING.and(STALE).and(REPORTS),
@@ -109,6 +111,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         subcommands: memory::SUBCOMMANDS,
         ..CONTAINER
     },
+    script::SCRIPT,
     Command {
         name: "SHUTDOWN",
         flags: ADMIN.and(NOSCRIPT).and(LOADING).and(STALE).and(NO_MULTI).and(ALLOW_BUSY),
