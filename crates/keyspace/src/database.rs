@@ -99,6 +99,15 @@ impl Database {
         self.stripes.iter().map(Stripe::len).sum()
     }
 
+    /// What the database takes without its entries: the stripes with their tables; the wheel of deadlines. Locks one
+    /// stripe at a time.
+    pub fn overhead_bytes(&self) -> (usize, usize) {
+        let tables = (0..STRIPES).filter(|&stripe| !self.stripes[stripe].is_empty());
+        let tables = tables.filter_map(|stripe| self.lock(stripe, None)).map(|locked| locked.table_bytes());
+        let main = size_of_val(&*self.stripes) + tables.sum::<usize>();
+        (main, self.wheels.0.lock().wheel.memory_bytes())
+    }
+
     pub fn is_empty(&self) -> bool {
         self.stripes.iter().all(Stripe::is_empty)
     }

@@ -51,6 +51,11 @@ struct Item {
 }
 
 impl Wheel {
+    /// What the wheel takes.
+    pub fn memory_bytes(&self) -> usize {
+        size_of_val(&*self.heads) + size_of_val(&*self.items)
+    }
+
     /// A wheel for `items` items, at most 2^16 - 1, none of them armed, standing at tick `now`.
     pub fn new(items: usize, now: u32) -> Wheel {
         let idle = Item { next: NONE, previous: NONE, slot: NONE, tick: NEVER };

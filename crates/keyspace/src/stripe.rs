@@ -178,6 +178,11 @@ impl Drop for Detached {
 }
 
 impl Contents {
+    /// What the table takes without its entries.
+    pub(crate) fn table_bytes(&self) -> usize {
+        self.table.memory_bytes()
+    }
+
     pub fn len(&self) -> usize {
         self.table.len()
     }

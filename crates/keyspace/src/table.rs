@@ -107,6 +107,12 @@ impl Table {
         self.len
     }
 
+    /// What the table takes without its entries.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let segments: usize = self.segments().map(Segment::memory_bytes).sum();
+        segments + self.directory.capacity() * size_of::<Segment>()
+    }
+
     /// Entries that have a deadline.
     pub(crate) fn expiring(&self) -> usize {
         self.expiring
