@@ -216,15 +216,21 @@ pub struct KeySpec {
     /// Distance between keys.
     pub step: u16,
     pub flags: KeyFlags,
+    /// Why the flags are what they are, where that is not plain; else empty.
+    pub notes: &'static str,
 }
 
 impl KeySpec {
     pub const fn one(index: u16, flags: KeyFlags) -> KeySpec {
-        KeySpec { first: index, last: index as i16, step: 1, flags }
+        KeySpec { first: index, last: index as i16, step: 1, flags, notes: "" }
     }
 
     pub const fn range(first: u16, last: i16, step: u16, flags: KeyFlags) -> KeySpec {
-        KeySpec { first, last, step, flags }
+        KeySpec { first, last, step, flags, notes: "" }
+    }
+
+    pub const fn noted(self, notes: &'static str) -> KeySpec {
+        KeySpec { notes, ..self }
     }
 
     /// Indices of the keys in a request of `arguments` arguments.
@@ -364,6 +370,8 @@ pub struct Command {
     pub group: Group,
     /// Further ACL categories that do not follow from flags or group, without `@`.
     pub categories: &'static [&'static str],
+    /// What a client that talks to several servers should know (COMMAND INFO, command tips).
+    pub tips: &'static [&'static str],
     pub since: &'static str,
     pub complexity: &'static str,
     pub summary: &'static str,
@@ -388,6 +396,7 @@ impl Command {
         keys: &[],
         group: Group::Generic,
         categories: &[],
+        tips: &[],
         since: "1.0.0",
         complexity: "O(1)",
         summary: "",

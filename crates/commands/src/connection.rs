@@ -82,6 +82,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "PING",
+        tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         arity: Arity::AtLeast(1),
         flags: FAST,
         summary: "Find out whether the server answers.",

@@ -44,6 +44,7 @@ pub(crate) const COMMANDS: &[Command] = &[
 
 const DEL: Command = Command {
     name: "DEL",
+    tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
     arity: Arity::AtLeast(2),
     flags: WRITE,
     keys: &[KeySpec::range(1, -1, 1, RM.and(DELETE))],
@@ -56,6 +57,7 @@ const DEL: Command = Command {
 
 const UNLINK: Command = Command {
     name: "UNLINK",
+    tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
     flags: WRITE.and(FAST),
     since: "4.0.0",
     summary: "Deletes keys. Large values are freed in the background, as DEL does here too.",
@@ -70,6 +72,7 @@ fn del(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 const EXISTS: Command = Command {
     name: "EXISTS",
+    tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
     arity: Arity::AtLeast(2),
     flags: READONLY.and(FAST),
     keys: &[KeySpec::range(1, -1, 1, RO)],
@@ -88,6 +91,7 @@ fn exists(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 const TOUCH: Command = Command {
     name: "TOUCH",
+    tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
     since: "3.2.1",
     summary: "Counts how many of the keys exist, and counts as an access to each.",
     run: Run::Body(touch),

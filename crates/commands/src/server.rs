@@ -55,6 +55,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "DBSIZE",
+        tips: &["request_policy:all_shards", "response_policy:agg_sum"],
         arity: Arity::Exactly(1),
         flags: READONLY.and(FAST),
         categories: &["keyspace"],
@@ -69,6 +70,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "FLUSHALL",
+        tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         flags: WRITE,
         categories: &["keyspace", "dangerous"],
         complexity: "O(1); the keys are freed in the background",
@@ -79,6 +81,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "FLUSHDB",
+        tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         flags: WRITE,
         categories: &["keyspace", "dangerous"],
         complexity: "O(1); the keys are freed in the background",
@@ -90,6 +93,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     script::FUNCTION,
     Command {
         name: "INFO",
+        tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
         flags: LOADING.and(STALE).and(REPORTS),
         categories: &["dangerous"],
         summary: "Report figures about the server, section by section.",
@@ -149,6 +153,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "TIME",
+        tips: &["nondeterministic_output"],
         arity: Arity::Exactly(1),
         flags: LOADING.and(STALE).and(FAST),
         since: "2.6.0",

@@ -99,6 +99,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "INFO",
+        tips: &["nondeterministic_output"],
         since: "6.2.0",
         summary: "Describe this connection.",
         run: Run::Body(info),
@@ -114,6 +115,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "LIST",
+        tips: &["nondeterministic_output"],
         summary: "Describe all connections, or those that match.",
         args: FILTERS,
         run: Run::Body(list),
@@ -131,6 +133,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "SETINFO",
+        tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
         arity: Arity::Exactly(4),
         flags: SUBCOMMAND.flags.and(ALLOW_BUSY),
         since: "7.2.0",
@@ -141,6 +144,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "SETNAME",
+        tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
         arity: Arity::Exactly(3),
         flags: SUBCOMMAND.flags.and(ALLOW_BUSY),
         since: "2.6.9",

@@ -24,6 +24,7 @@ pub(super) const OBJECT: Command = Command {
 
 const ENCODING: Command = Command {
     name: "ENCODING",
+    tips: &["nondeterministic_output"],
     arity: Arity::Exactly(3),
     flags: READONLY,
     keys: &[KeySpec::one(2, RO)],
@@ -44,6 +45,7 @@ fn encoding(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 const FREQ: Command = Command {
     name: "FREQ",
+    tips: &["nondeterministic_output"],
     since: "4.0.0",
     summary: "Returns the logarithmic counter of accesses to a key, 0 to 255.",
     run: Run::Body(freq),
@@ -57,6 +59,7 @@ fn freq(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 const IDLETIME: Command = Command {
     name: "IDLETIME",
+    tips: &["nondeterministic_output"],
     summary: "Returns how many seconds ago a key was accessed, 12 hours at most.",
     run: Run::Body(idletime),
     ..ENCODING
@@ -70,6 +73,7 @@ fn idletime(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 const REFCOUNT: Command = Command {
     name: "REFCOUNT",
+    tips: &["nondeterministic_output"],
     summary: "Returns how many keys share a value: always one.",
     run: Run::Body(refcount),
     ..ENCODING

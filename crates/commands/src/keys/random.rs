@@ -22,6 +22,7 @@ const WALKS_MAX: usize = 2;
 
 pub(super) const RANDOMKEY: Command = Command {
     name: "RANDOMKEY",
+    tips: &["request_policy:all_shards", "response_policy:special", "nondeterministic_output"],
     arity: Arity::Exactly(1),
     flags: READONLY,
     complexity: "O(1), unless nearly all keys are past their deadline; others are served meanwhile.",

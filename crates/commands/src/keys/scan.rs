@@ -31,6 +31,7 @@ const PART_BYTES_SHARED: usize = 16 << 10;
 
 pub(super) const KEYS: Command = Command {
     name: "KEYS",
+    tips: &["request_policy:all_shards", "nondeterministic_output_order"],
     arity: Arity::Exactly(2),
     flags: READONLY,
     categories: &["dangerous"],
@@ -104,6 +105,7 @@ fn answer(ctx: &mut Ctx<'_>, progress: &mut Progress) {
 
 pub(super) const SCAN: Command = Command {
     name: "SCAN",
+    tips: &["nondeterministic_output", "request_policy:special", "response_policy:special"],
     arity: Arity::AtLeast(2),
     flags: READONLY,
     since: "2.8.0",

@@ -31,6 +31,7 @@ const FILTERS: &[Argument] = &[
 
 pub(super) const COMMAND: Command = Command {
     name: "COMMAND",
+    tips: &["nondeterministic_output_order"],
     complexity: "O(N) where N is the number of commands",
     summary: "Describe all commands.",
     subcommands: SUBCOMMANDS,
@@ -56,6 +57,7 @@ const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "DOCS",
+        tips: &["nondeterministic_output_order"],
         since: "7.0.0",
         summary: "Return the documentation of the named commands, or of all.",
         args: NAMES,
@@ -84,6 +86,7 @@ const SUBCOMMANDS: &[Command] = &[
     Command { since: "5.0.0", categories: &["connection"], ..HELP },
     Command {
         name: "INFO",
+        tips: &["nondeterministic_output_order"],
         summary: "Describe the named commands, or all.",
         args: NAMES,
         run: Run::Body(info),
@@ -91,6 +94,7 @@ const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "LIST",
+        tips: &["nondeterministic_output_order"],
         arity: Arity::AtLeast(2),
         since: "7.0.0",
         complexity: "O(N) where N is the number of commands",
@@ -162,10 +166,11 @@ fn describe(reply: &mut Reply, entry: &Entry) {
     reply.integer(step);
     let categories = command.acl_categories();
     statuses(reply, categories.iter().map(String::as_str));
-    reply.set(0);
+    reply.set(command.tips.len());
+    command.tips.iter().for_each(|tip| reply.bulk(tip.as_bytes()));
     reply.set(command.keys.len());
     command.keys.iter().for_each(|spec| describe_keys(reply, *spec));
-    reply.set(entry.listed().count());
+    reply.array(entry.listed().count());
     entry.listed().for_each(|subcommand| describe(reply, subcommand));
 }
 
@@ -192,7 +197,13 @@ fn describe_keys(reply: &mut Reply, spec: KeySpec) {
     // Counted from the first key, unless from the end.
     let last =
         if spec.last < 0 { i64::from(spec.last) } else { i64::from(spec.last) - i64::from(spec.first) };
-    reply.map(3);
+    if spec.notes.is_empty() {
+        reply.map(3);
+    } else {
+        reply.map(4);
+        reply.bulk(b"notes");
+        reply.bulk(spec.notes.as_bytes());
+    }
     reply.bulk(b"flags");
     statuses(reply, spec.flags.names());
     reply.bulk(b"begin_search");
@@ -321,12 +332,12 @@ mod tests {
     #[test]
     fn a_command_is_described_as_redis_describes_it() {
         let mset = "*10\r\n$4\r\nmset\r\n:-3\r\n~2\r\n+write\r\n+denyoom\r\n:1\r\n:-1\r\n:2\r\n~3\r\n+@string\r\n\
-                    +@write\r\n+@slow\r\n~0\r\n~1\r\n%3\r\n$5\r\nflags\r\n~2\r\n+OW\r\n+update\r\n$12\r\nbegin_search\r\n\
+                    +@write\r\n+@slow\r\n~2\r\n$26\r\nrequest_policy:multi_shard\r\n$29\r\nresponse_policy:all_succeeded\r\n~1\r\n%3\r\n$5\r\nflags\r\n~2\r\n+OW\r\n+update\r\n$12\r\nbegin_search\r\n\
                     %2\r\n$4\r\ntype\r\n$5\r\nindex\r\n$4\r\nspec\r\n%1\r\n$5\r\nindex\r\n:1\r\n$9\r\nfind_keys\r\n\
                     %2\r\n$4\r\ntype\r\n$5\r\nrange\r\n$4\r\nspec\r\n%3\r\n$7\r\nlastkey\r\n:-1\r\n$7\r\nkeystep\r\n\
-                    :2\r\n$5\r\nlimit\r\n:0\r\n~0\r\n";
+                    :2\r\n$5\r\nlimit\r\n:0\r\n*0\r\n";
         let client_id = "*10\r\n$9\r\nclient|id\r\n:2\r\n~4\r\n+noscript\r\n+loading\r\n+stale\r\n+allow_busy\r\n:0\r\n:0\r\n:0\r\n\
-                         ~2\r\n+@connection\r\n+@slow\r\n~0\r\n~0\r\n~0\r\n";
+                         ~2\r\n+@connection\r\n+@slow\r\n~0\r\n~0\r\n*0\r\n";
         let mut bench = Bench::new();
         bench.run(b"HELLO 3");
         check(

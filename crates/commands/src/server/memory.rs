@@ -24,6 +24,7 @@ const SUBCOMMAND: Command = Command { arity: Arity::Exactly(2), since: "4.0.0", 
 pub(super) const SUBCOMMANDS: &[Command] = &[
     Command {
         name: "DOCTOR",
+        tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
         flags: REPORTS,
         summary: "Say in words what is wrong with memory.",
         run: Run::Body(doctor),
@@ -32,6 +33,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     Command { since: "4.0.0", ..HELP },
     Command {
         name: "MALLOC-STATS",
+        tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
         flags: LOADING,
         complexity: "Depends on how much memory is allocated",
         summary: "Return the allocator's own report.",
@@ -40,6 +42,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "PURGE",
+        tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         flags: LOADING,
         complexity: "Depends on how much memory is allocated",
         summary: "Give unused pages back to the system.",
@@ -48,6 +51,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "STATS",
+        tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
         flags: REPORTS,
         summary: "Return figures about memory.",
         run: Run::Body(stats),

@@ -25,6 +25,7 @@ pub(super) const SCRIPT: Command = Command {
     subcommands: &[
         Command {
             name: "EXISTS",
+            tips: &["request_policy:all_shards", "response_policy:agg_logical_and"],
             arity: Arity::AtLeast(3),
             flags: NOSCRIPT.and(STALE),
             complexity: "O(N) where N is the number of digests",
@@ -35,6 +36,7 @@ pub(super) const SCRIPT: Command = Command {
         },
         Command {
             name: "FLUSH",
+            tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
             flags: NOSCRIPT.and(STALE),
             complexity: "O(1)",
             summary: "Forget all scripts.",
@@ -54,6 +56,7 @@ pub(super) const FUNCTION: Command = Command {
     subcommands: &[
         Command {
             name: "FLUSH",
+            tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
             flags: WRITE.and(NOSCRIPT),
             since: "7.0.0",
             complexity: "O(1)",
@@ -65,6 +68,7 @@ pub(super) const FUNCTION: Command = Command {
         Command { group: Group::Scripting, since: "7.0.0", ..HELP },
         Command {
             name: "LIST",
+            tips: &["nondeterministic_output_order"],
             flags: NOSCRIPT,
             since: "7.0.0",
             complexity: "O(1)",
