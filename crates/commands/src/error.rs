@@ -36,6 +36,10 @@ impl CommandError {
         CommandError::fixed("ERR NX and XX, GT or LT options at the same time are not compatible");
     pub const GT_WITH_LT: CommandError =
         CommandError::fixed("ERR GT and LT options at the same time are not compatible");
+    pub const IDLE_TIME_NOT_TRACKED: CommandError = CommandError::fixed(
+        "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between \
+         policies at runtime LRU and LFU data will take some time to adjust.",
+    );
     pub const INVALID_CURSOR: CommandError = CommandError::fixed("ERR invalid cursor");
     pub const PATTERN_TOO_LONG: CommandError =
         CommandError::fixed("ERR pattern is too long (1048576 bytes at most)");
