@@ -63,7 +63,7 @@ fn walk(ctx: &mut Ctx<'_>, progress: &mut Progress) -> Option<Vec<u8>> {
     progress.cursor = ctx.data.scan(progress.cursor, ENTRIES_PER_SLICE, STRIPES, |entry| {
         met += 1;
         // Vitter's reservoir of one: the n-th replaces the choice with probability 1/n.
-        if dice % met == 0 {
+        if dice.is_multiple_of(met) {
             found = Some(entry.key().to_vec());
         }
         dice = dice
