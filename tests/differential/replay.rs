@@ -100,8 +100,8 @@ pub fn play(pair: &Pair, style: Style, steps: &[Step]) -> io::Result<Option<Diff
     Ok(None)
 }
 
-/// MULTI and WATCH inside MULTI are refused by Redis, and the transaction goes on; Valkey aborts it. So a sequence
-/// ends there, unless both servers are of one mind.
+/// MULTI and WATCH inside MULTI break the transaction, as in Valkey; Redis 7.0 refuses them in other words and goes on
+/// with it. So a sequence ends there, unless both servers are of one mind.
 fn nests(queued: &Queued, step: &Step) -> bool {
     let Action::Call(arguments) = &step.action else { return false };
     queued[step.connection].is_some() && (is_named(arguments, "MULTI") || is_named(arguments, "WATCH"))

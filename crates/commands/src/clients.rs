@@ -87,6 +87,10 @@ pub struct Client {
     pub authenticated: AtomicBool,
     /// READONLY: it would read from a replica too.
     pub readonly: AtomicBool,
+    /// CLIENT CAPA redirect: it would follow a redirection.
+    pub redirects: AtomicBool,
+    /// Arguments of the request that waits to go on.
+    pub argument_bytes: AtomicU64,
     pub killed: AtomicBool,
 }
 
@@ -118,6 +122,8 @@ impl Client {
             output_blocked: AtomicU64::new(0),
             authenticated: AtomicBool::new(false),
             readonly: AtomicBool::new(false),
+            redirects: AtomicBool::new(false),
+            argument_bytes: AtomicU64::new(0),
             killed: AtomicBool::new(false),
         }
     }

@@ -7,6 +7,7 @@
 
 use crate::ctx::{AloneCtx, Ctx};
 use crate::error::CommandError;
+use crate::keys::Search;
 use keyspace::Databases;
 use std::sync::Arc;
 use wire::Args;
@@ -96,6 +97,10 @@ pub const REPORTS: Flags = Flags(1 << 25);
 /// Of constant cost, although Redis does not call it fast (SET and its kin). Not a Redis flag.
 pub const QUICK: Flags = Flags(1 << 26);
 
+/// A subcommand that only dispatch knows (DEBUG's): COMMAND does not list it, and it is counted as its container. Not a
+/// Redis flag.
+pub const INNER: Flags = Flags(1 << 27);
+
 const FLAG_NAMES: &[(Flags, &str)] = &[
     (WRITE, "write"),
     (READONLY, "readonly"),
@@ -126,6 +131,7 @@ pub enum Group {
     Connection,
     Server,
     Cluster,
+    Scripting,
 }
 
 impl Group {
@@ -138,6 +144,7 @@ impl Group {
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Cluster => "cluster",
+            Group::Scripting => "scripting",
         }
     }
 
@@ -148,6 +155,7 @@ impl Group {
             Group::Generic => Some("keyspace"),
             Group::Transactions => Some("transaction"),
             Group::Connection => Some("connection"),
+            Group::Scripting => Some("scripting"),
             Group::Server | Group::Cluster => None,
         }
     }
@@ -208,15 +216,21 @@ pub struct KeySpec {
     /// Distance between keys.
     pub step: u16,
     pub flags: KeyFlags,
+    /// Why the flags are what they are, where that is not plain; else empty.
+    pub notes: &'static str,
 }
 
 impl KeySpec {
     pub const fn one(index: u16, flags: KeyFlags) -> KeySpec {
-        KeySpec { first: index, last: index as i16, step: 1, flags }
+        KeySpec { first: index, last: index as i16, step: 1, flags, notes: "" }
     }
 
     pub const fn range(first: u16, last: i16, step: u16, flags: KeyFlags) -> KeySpec {
-        KeySpec { first, last, step, flags }
+        KeySpec { first, last, step, flags, notes: "" }
+    }
+
+    pub const fn noted(self, notes: &'static str) -> KeySpec {
+        KeySpec { notes, ..self }
     }
 
     /// Indices of the keys in a request of `arguments` arguments.
@@ -356,11 +370,15 @@ pub enum Slice {
 pub struct Progress {
     /// Where it has come to; 0 at the start.
     pub cursor: u64,
+    /// How many entries were visited.
+    pub passed: usize,
     /// How many elements `found` holds.
     pub count: usize,
     /// Elements found so far, encoded, one part per slice: a growing buffer would be copied each time it doubles, and
     /// the last copy of a long answer would hold the worker for tens of milliseconds.
     pub found: Vec<Arc<Vec<u8>>>,
+    /// The pattern of KEYS and SCAN, and the keys whose match is not decided.
+    pub search: Option<Box<Search>>,
     /// Nanoseconds the slices took so far.
     pub run_ns: u64,
 }
@@ -375,6 +393,8 @@ pub struct Command {
     pub group: Group,
     /// Further ACL categories that do not follow from flags or group, without `@`.
     pub categories: &'static [&'static str],
+    /// What a client that talks to several servers should know (COMMAND INFO, command tips).
+    pub tips: &'static [&'static str],
     pub since: &'static str,
     pub complexity: &'static str,
     pub summary: &'static str,
@@ -399,6 +419,7 @@ impl Command {
         keys: &[],
         group: Group::Generic,
         categories: &[],
+        tips: &[],
         since: "1.0.0",
         complexity: "O(1)",
         summary: "",

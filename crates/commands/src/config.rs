@@ -12,7 +12,6 @@ mod directive;
 mod hot;
 pub mod line;
 mod load;
-pub(crate) mod pattern;
 mod rewrite;
 mod settings;
 mod table;

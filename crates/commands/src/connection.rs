@@ -80,6 +80,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "PING",
+        tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         arity: Arity::AtLeast(1),
         flags: FAST,
         summary: "Find out whether the server answers.",
@@ -195,12 +196,13 @@ fn set_authenticated(session: &mut Session, authenticated: bool) {
 
 fn hello(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let protocol = args.get(1).map(protocol_of).transpose()?;
-    let mut name = None;
+    let (mut credentials, mut name) = (None, None);
     let mut at = 2;
     while let Some(option) = args.get(at) {
         let left = args.len() - at - 1;
         if option.eq_ignore_ascii_case(b"AUTH") && left >= 2 {
-            authenticate(ctx, args.at(at + 1), args.at(at + 2))?;
+            // Only read here: a mistake further on must not leave the connection authenticated.
+            credentials = Some((args.at(at + 1), args.at(at + 2)));
             at += 3;
         } else if option.eq_ignore_ascii_case(b"SETNAME") && left >= 1 {
             name = Some(client::checked_name(args.at(at + 1))?);
@@ -208,6 +210,9 @@ fn hello(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         } else {
             return Err(CommandError::hello_option(option));
         }
+    }
+    if let Some((user, password)) = credentials {
+        authenticate(ctx, user, password)?;
     }
     if !ctx.session.authenticated {
         return Err(CommandError::HELLO_WITHOUT_AUTH);
@@ -355,6 +360,11 @@ mod tests {
                 ("PING", "-NOAUTH Authentication required.\r\n"),
                 ("HELLO 3 FOO", "-ERR Syntax error in HELLO option 'FOO'\r\n"),
                 ("HELLO 3 AUTH default no", wrong),
+                ("HELLO 3 AUTH default secret FOO", "-ERR Syntax error in HELLO option 'FOO'\r\n"),
+                ("PING", "-NOAUTH Authentication required.\r\n"),
+                ("HELLO 3 AUTH default no FOO", "-ERR Syntax error in HELLO option 'FOO'\r\n"),
+                ("HELLO 3 AUTH default secret AUTH default no", wrong),
+                ("PING", "-NOAUTH Authentication required.\r\n"),
                 ("AUTH default secret", "+OK\r\n"),
             ],
         );

@@ -33,7 +33,7 @@ pub struct AloneCtx<'a> {
 impl AloneCtx<'_> {
     /// Frees a database that was taken out, and accounts for its keys, in the background.
     pub fn discard(&mut self, mut database: Box<Database>) {
-        let bytes = database.memory_bytes();
+        let bytes = database.loaded_bytes();
         let recorder = self.instance.background_recorder();
         let journal_hasher = self.instance.hasher.clone();
         keyspace::free::in_background(

@@ -249,13 +249,11 @@ impl<'a> Data<'a> {
         }
     }
 
-    /// A copy of a live key chosen at random.
-    pub fn random_key(&mut self) -> Option<Vec<u8>> {
-        /// Keys past their deadline are drawn again, so often at most: all may be.
-        const DRAWS_MAX: usize = 100;
+    /// A copy of a live key chosen at random, or none if so many draws met only keys past their deadline.
+    pub fn random_key(&mut self, draws_max: usize) -> Option<Vec<u8>> {
         let database = self.databases.existing(self.database)?;
         let now_ms = self.journal.now_ms;
-        for _ in 0..DRAWS_MAX {
+        for _ in 0..draws_max {
             let draw = |entry: EntryRef<'_>| {
                 entry.expiry_ms().is_none_or(|expiry_ms| expiry_ms > now_ms).then(|| entry.key().to_vec())
             };

@@ -56,8 +56,9 @@ pub(crate) struct Prepared<'a> {
 type Batch<'a> = SmallVec<[Prepared<'a>; BATCH_MAX]>;
 
 impl Prepared<'_> {
+    /// The command that figures are kept for.
     pub(crate) fn index(&self) -> u16 {
-        self.entry.map_or(UNKNOWN, |entry| entry.index)
+        self.entry.map_or(UNKNOWN, |entry| entry.counted_as)
     }
 }
 
@@ -165,6 +166,9 @@ impl Executor {
         let Executor { instance, station, .. } = self;
         let Station { worker, place, journal, admission, traffic, .. } = station;
         journal.set_now(instance.now_ms());
+        if instance.timers_paused.load(Relaxed) {
+            return false;
+        }
         let decay_seconds = instance.settings.lfu_decay_time_minutes() * 60;
         journal.decay_seconds = u16::try_from(decay_seconds).unwrap_or(u16::MAX);
         let databases = instance.gate.enter(place);

@@ -36,7 +36,13 @@ impl CommandError {
         CommandError::fixed("ERR NX and XX, GT or LT options at the same time are not compatible");
     pub const GT_WITH_LT: CommandError =
         CommandError::fixed("ERR GT and LT options at the same time are not compatible");
+    pub const IDLE_TIME_NOT_TRACKED: CommandError = CommandError::fixed(
+        "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between \
+         policies at runtime LRU and LFU data will take some time to adjust.",
+    );
     pub const INVALID_CURSOR: CommandError = CommandError::fixed("ERR invalid cursor");
+    pub const PATTERN_TOO_LONG: CommandError =
+        CommandError::fixed("ERR pattern is too long (1048576 bytes at most)");
     pub const OUT_OF_MEMORY: CommandError =
         CommandError::fixed("OOM command not allowed when used memory > 'maxmemory'.");
     pub const NO_AUTH: CommandError = CommandError::fixed("NOAUTH Authentication required.");
@@ -46,8 +52,6 @@ impl CommandError {
         "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
          configuration is correct?",
     );
-    pub const NESTED_MULTI: CommandError = CommandError::fixed("ERR MULTI calls can not be nested");
-    pub const WATCH_IN_MULTI: CommandError = CommandError::fixed("ERR WATCH inside MULTI is not allowed");
     pub const EXEC_WITHOUT_MULTI: CommandError = CommandError::fixed("ERR EXEC without MULTI");
     pub const DISCARD_WITHOUT_MULTI: CommandError = CommandError::fixed("ERR DISCARD without MULTI");
     pub const EXEC_ABORTED: CommandError =
@@ -159,6 +163,25 @@ impl CommandError {
          local connection, otherwise you need to set this option in the configuration file, and then restart the \
          server.",
     );
+
+    pub const WRONG_PROTOCOL_TYPE: CommandError = CommandError::fixed(
+        "ERR Wrong protocol type name. Please use one of the following: \
+         string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false",
+    );
+    pub const RESP2_NOT_SUPPORTED: CommandError =
+        CommandError::fixed("ERR RESP2 is not supported by this command");
+    pub const NOT_POSITIVE: CommandError = CommandError::fixed("ERR value is out of range, must be positive");
+
+    pub const SCRIPT_FLUSH_MODE: CommandError =
+        CommandError::fixed("ERR SCRIPT FLUSH only support SYNC|ASYNC option");
+    pub const FUNCTION_FLUSH_MODE: CommandError =
+        CommandError::fixed("ERR FUNCTION FLUSH only supports SYNC|ASYNC option");
+    pub const LIBRARY_NAME_MISSING: CommandError =
+        CommandError::fixed("ERR library name argument was not given");
+
+    pub fn unknown_argument(argument: &[u8]) -> CommandError {
+        CommandError::with(format!("ERR Unknown argument {}", cited(argument)))
+    }
 
     pub fn hello_option(option: &[u8]) -> CommandError {
         CommandError::with(format!("ERR Syntax error in HELLO option '{}'", cited(option)))

@@ -56,6 +56,8 @@ pub struct Instance {
     pub stopping: AtomicBool,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expiry: AtomicBool,
+    /// DEBUG PAUSE-CRON: nothing is done by the clock.
+    pub timers_paused: AtomicBool,
     /// Set by the binary, which alone knows the allocator.
     pub allocator: OnceLock<Allocator>,
     started: Ticks,
@@ -146,6 +148,7 @@ impl Instance {
             config_file,
             stopping: AtomicBool::new(false),
             active_expiry: AtomicBool::new(true),
+            timers_paused: AtomicBool::new(false),
             allocator: OnceLock::new(),
             started: clock::now(),
             anchor: Instant::now(),

@@ -10,8 +10,12 @@ use wire::Args;
 
 mod expire;
 mod object;
+mod random;
 mod relocate;
 mod scan;
+mod search;
+
+pub use search::Search;
 
 pub(crate) const COMMANDS: &[Command] = &[
     DEL,
@@ -19,7 +23,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     UNLINK,
     TOUCH,
     TYPE,
-    RANDOMKEY,
+    random::RANDOMKEY,
     expire::EXPIRE,
     expire::PEXPIRE,
     expire::EXPIREAT,
@@ -40,6 +44,7 @@ pub(crate) const COMMANDS: &[Command] = &[
 
 const DEL: Command = Command {
     name: "DEL",
+    tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
     arity: Arity::AtLeast(2),
     flags: WRITE,
     keys: &[KeySpec::range(1, -1, 1, RM.and(DELETE))],
@@ -52,6 +57,7 @@ const DEL: Command = Command {
 
 const UNLINK: Command = Command {
     name: "UNLINK",
+    tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
     flags: WRITE.and(FAST),
     since: "4.0.0",
     summary: "Deletes keys. Large values are freed in the background, as DEL does here too.",
@@ -66,6 +72,7 @@ fn del(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 const EXISTS: Command = Command {
     name: "EXISTS",
+    tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
     arity: Arity::AtLeast(2),
     flags: READONLY.and(FAST),
     keys: &[KeySpec::range(1, -1, 1, RO)],
@@ -84,6 +91,7 @@ fn exists(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 const TOUCH: Command = Command {
     name: "TOUCH",
+    tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
     since: "3.2.1",
     summary: "Counts how many of the keys exist, and counts as an access to each.",
     run: Run::Body(touch),
@@ -110,23 +118,6 @@ const TYPE: Command = Command {
 fn type_of(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let name = ctx.data.look(args.at(1)).map_or("none", |entry| entry.kind().type_name());
     ctx.reply.simple(name);
-    Ok(())
-}
-
-const RANDOMKEY: Command = Command {
-    name: "RANDOMKEY",
-    arity: Arity::Exactly(1),
-    flags: READONLY,
-    summary: "Returns the name of a key chosen at random.",
-    run: Run::Body(randomkey),
-    ..Command::DEFAULT
-};
-
-fn randomkey(ctx: &mut Ctx<'_>, _args: Args<'_>) -> Outcome {
-    match ctx.data.random_key() {
-        Some(key) => ctx.reply.bulk(&key),
-        None => ctx.reply.null(),
-    }
     Ok(())
 }
 

@@ -22,6 +22,8 @@ pub mod profile;
 pub mod rates;
 mod recording;
 mod redaction;
+#[cfg(test)]
+mod refusals;
 pub mod registry;
 pub mod server;
 pub mod session;

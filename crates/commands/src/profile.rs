@@ -200,9 +200,8 @@ fn latency(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 /// The index of a command given by its full name: `get`, `config|set`.
 pub fn command_of(name: &[u8]) -> Result<u16, CommandError> {
-    let known =
-        registry::all().iter().position(|entry| entry.full_name.as_bytes().eq_ignore_ascii_case(name));
-    known.map(|index| index as u16).ok_or_else(|| CommandError::no_such_command(name))
+    let known = registry::all().iter().find(|entry| entry.full_name.as_bytes().eq_ignore_ascii_case(name));
+    known.map(|entry| entry.counted_as).ok_or_else(|| CommandError::no_such_command(name))
 }
 
 fn reset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {

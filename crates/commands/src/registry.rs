@@ -7,7 +7,7 @@
 //!
 //! Thread safety: built once, immutable afterwards.
 
-use crate::command::{Command, Run};
+use crate::command::{Command, INNER, Run};
 use std::sync::LazyLock;
 
 /// A registered command or subcommand.
@@ -15,6 +15,8 @@ pub struct Entry {
     pub command: &'static Command,
     /// Its position in [`all`].
     pub index: u16,
+    /// Where its figures are kept: its own position, or its container's for what is `INNER`.
+    pub counted_as: u16,
     /// See `Command::has_one_key`.
     pub has_one_key: bool,
     /// The container, for a subcommand.
@@ -59,6 +61,7 @@ impl Registry {
             entries.push(Entry {
                 command,
                 index,
+                counted_as: index,
                 has_one_key,
                 container: None,
                 full_name,
@@ -70,9 +73,19 @@ impl Registry {
             let first = entries.len() as u16;
             for command in container.subcommands {
                 let full_name = format!("{}|{}", container.name, command.name).to_ascii_lowercase();
-                let (index, container) = (entries.len() as u16, Some(container));
+                let (own, container) = (entries.len() as u16, Some(container));
+                let counted_as = if command.flags.has(INNER) { index as u16 } else { own };
                 let has_one_key = command.has_one_key();
-                entries.push(Entry { command, index, has_one_key, container, full_name, subcommands: 0..0 });
+                let entry = Entry {
+                    command,
+                    index: own,
+                    counted_as,
+                    has_one_key,
+                    container,
+                    full_name,
+                    subcommands: 0..0,
+                };
+                entries.push(entry);
             }
             entries[index].subcommands = first..entries.len() as u16;
         }
@@ -145,17 +158,22 @@ pub fn index_of(name: &[u8]) -> Option<u16> {
     find(name).map(|entry| entry.index)
 }
 
-/// The command or subcommand that a request names; for a container whose subcommand is not known, none.
+/// The command or subcommand that a request names, as it is counted; for a container whose subcommand is not known, none.
 pub fn resolve(args: wire::Args<'_>) -> Option<u16> {
     let entry = find(args.at(0))?;
     if entry.subcommands.is_empty() {
         return Some(entry.index);
     }
     let bare = !matches!(entry.command.run, Run::Container);
-    entry.subcommand(args).map(|entry| entry.index).or(bare.then_some(entry.index))
+    entry.subcommand(args).map(|entry| entry.counted_as).or(bare.then_some(entry.index))
 }
 
 impl Entry {
+    /// The subcommands that clients are told of.
+    pub fn listed(&self) -> impl Iterator<Item = &'static Entry> {
+        self.subcommands.clone().map(entry).filter(|entry| !entry.command.flags.has(INNER))
+    }
+
     /// The subcommand that a request to this container names.
     pub fn subcommand(&self, args: wire::Args<'_>) -> Option<&'static Entry> {
         let wanted = args.get(1)?;

@@ -13,6 +13,7 @@ mod docs;
 mod info;
 mod latency;
 mod memory;
+mod script;
 mod slowlog;
 
 use crate::command::{
@@ -54,6 +55,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "DBSIZE",
+        tips: &["request_policy:all_shards", "response_policy:agg_sum"],
         arity: Arity::Exactly(1),
         flags: READONLY.and(FAST),
         categories: &["keyspace"],
@@ -68,6 +70,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "FLUSHALL",
+        tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         flags: WRITE,
         categories: &["keyspace", "dangerous"],
         complexity: "O(1); the keys are freed in the background",
@@ -78,6 +81,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "FLUSHDB",
+        tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         flags: WRITE,
         categories: &["keyspace", "dangerous"],
         complexity: "O(1); the keys are freed in the background",
@@ -86,8 +90,10 @@ pub(crate) const COMMANDS: &[Command] = &[
         run: Run::Alone(flush_database),
         ..SERVER
     },
+    script::FUNCTION,
     Command {
         name: "INFO",
+        tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
         flags: LOADING.and(STALE).and(REPORTS),
         categories: &["dangerous"],
         summary: "Report figures about the server, section by section.",
@@ -109,6 +115,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         subcommands: memory::SUBCOMMANDS,
         ..CONTAINER
     },
+    script::SCRIPT,
     Command {
         name: "SHUTDOWN",
         flags: ADMIN.and(NOSCRIPT).and(LOADING).and(STALE).and(NO_MULTI).and(ALLOW_BUSY),
@@ -146,6 +153,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "TIME",
+        tips: &["nondeterministic_output"],
         arity: Arity::Exactly(1),
         flags: LOADING.and(STALE).and(FAST),
         since: "2.6.0",

@@ -51,7 +51,7 @@ pub(crate) const COMMANDS: &[Command] = &[
 
 /// The encoding of a value that is set as a whole.
 #[inline(always)]
-fn kind_of(value: &[u8]) -> Kind {
+pub(crate) fn kind_of(value: &[u8]) -> Kind {
     if value.len() <= INTEGER_BYTES_MAX && parse_i64(value).is_some() {
         Kind::StringInt
     } else if value.len() <= EMBEDDED_BYTES_MAX {

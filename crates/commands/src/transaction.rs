@@ -10,7 +10,8 @@
 
 use crate::command::{
     ALLOW_BUSY, Argument, ArgumentType, Arity, Command, DENYOOM, FAST, Flags, Group, KeySpec, LOADING,
-    NOSCRIPT, NOT_QUEUED, Outcome, Progress, READONLY, REPORTS, RO, Run, SKIP_SLOWLOG, STALE, WRITE,
+    NO_MULTI, NOSCRIPT, NOT_QUEUED, Outcome, Progress, READONLY, REPORTS, RO, Run, SKIP_SLOWLOG, STALE,
+    WRITE,
 };
 use crate::ctx::Ctx;
 use crate::data::{LockId, Locks, lock_all, lock_id};
@@ -34,7 +35,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "MULTI",
         arity: Arity::Exactly(1),
-        flags: CONTROL,
+        flags: CONTROL.and(NO_MULTI),
         group: Group::Transactions,
         since: "1.2.0",
         summary: "Starts a transaction.",
@@ -66,7 +67,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "WATCH",
         arity: Arity::AtLeast(2),
-        flags: CONTROL,
+        flags: CONTROL.and(NO_MULTI),
         keys: &[KeySpec::range(1, -1, 1, RO)],
         group: Group::Transactions,
         since: "2.2.0",
@@ -89,9 +90,7 @@ pub(crate) const COMMANDS: &[Command] = &[
 ];
 
 fn multi(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    if ctx.session.multi.is_some() {
-        return Err(CommandError::NESTED_MULTI);
-    }
+    debug_assert!(ctx.session.multi.is_none(), "admission refuses NO_MULTI commands inside a transaction");
     ctx.session.multi = Some(Box::default());
     ctx.session.show_transaction();
     ctx.reply.ok();
@@ -109,9 +108,6 @@ fn discard(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 }
 
 fn watch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    if ctx.session.multi.is_some() {
-        return Err(CommandError::WATCH_IN_MULTI);
-    }
     let watched = watch_keys(ctx, args.from(1));
     ctx.session.show_transaction();
     watched?;
@@ -205,7 +201,10 @@ pub(crate) fn queue(ctx: &mut Ctx<'_>, request: &Prepared<'_>, command: &'static
     }
     multi.queued_bytes += bytes;
     multi.grows |= command.flags.has(DENYOOM);
-    multi.queue.push(Queued { index: request.index(), args: request.args.to_owned() });
+    multi.queue.push(Queued {
+        index: request.entry.map_or(request.index(), |entry| entry.index),
+        args: request.args.to_owned(),
+    });
     ctx.session.show_transaction();
     ctx.reply.simple("QUEUED");
 }
@@ -335,5 +334,30 @@ impl Queued {
     fn prepared(&self) -> (Prepared<'_>, &'static Command) {
         let entry = registry::entry(self.index);
         (Prepared { args: self.args.as_args(), entry: Some(entry), key: None }, entry.command)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::dialogue::converse;
+
+    /// As Valkey 9.1 does: what may not be in a transaction breaks it, MULTI and WATCH like any other.
+    #[test]
+    fn multi_and_watch_inside_a_transaction_break_it() {
+        let aborted = "-EXECABORT Transaction discarded because of previous errors.";
+        for (request, name) in [("MULTI", "multi"), ("WATCH a", "watch"), ("CLIENT REPLY ON", "client|reply")]
+        {
+            converse(&[
+                ("MULTI", "+OK"),
+                ("SET a 1", "+QUEUED"),
+                (request, &format!("-ERR Command '{name}' not allowed inside a transaction")),
+                ("SET a 2", "+QUEUED"),
+                ("EXEC", aborted),
+                ("EXISTS a", ":0"),
+                ("WATCH a", "+OK"),
+                ("MULTI", "+OK"),
+                ("EXEC", "*0"),
+            ]);
+        }
     }
 }

@@ -99,6 +99,15 @@ impl Database {
         self.stripes.iter().map(Stripe::len).sum()
     }
 
+    /// What the database takes without its entries: the stripes with their tables; the wheel of deadlines. Locks one
+    /// stripe at a time.
+    pub fn overhead_bytes(&self) -> (usize, usize) {
+        let tables = (0..STRIPES).filter(|&stripe| !self.stripes[stripe].is_empty());
+        let tables = tables.filter_map(|stripe| self.lock(stripe, None)).map(|locked| locked.table_bytes());
+        let main = size_of_val(&*self.stripes) + tables.sum::<usize>();
+        (main, self.wheels.0.lock().wheel.memory_bytes())
+    }
+
     pub fn is_empty(&self) -> bool {
         self.stripes.iter().all(Stripe::is_empty)
     }
@@ -115,9 +124,10 @@ impl Database {
     }
 
     /// About what it takes, its entries included. With nobody else inside the gate.
-    pub fn memory_bytes(&mut self) -> usize {
-        let stripes = self.stripes.iter_mut().map(|stripe| stripe.contents_mut().memory_bytes());
-        stripes.sum::<usize>() + STRIPES * (size_of::<Stripe>() + Wheel::BYTES_PER_STRIPE)
+    pub fn loaded_bytes(&mut self) -> usize {
+        let loaded = self.stripes.iter_mut().map(|stripe| stripe.contents_mut().loaded_bytes());
+        let loaded = loaded.sum::<usize>();
+        loaded + size_of_val(&*self.stripes) + self.wheels.0.get_mut().wheel.memory_bytes()
     }
 
     /// Keys with a deadline.
@@ -132,6 +142,11 @@ impl Database {
 
     pub(crate) fn stripe_expiring(&self, stripe: usize) -> usize {
         self.stripes[stripe].expiring()
+    }
+
+    /// The cursor of [`Database::scan`] at which a stripe begins.
+    pub fn cursor_of(stripe: usize) -> u64 {
+        (stripe as u64) << CURSOR_BITS
     }
 
     /// Visits the live ones of the entries in hash order from `cursor` on (0 = the start) until `count` were passed or

@@ -51,8 +51,10 @@ struct Item {
 }
 
 impl Wheel {
-    /// What each stripe costs in its database's wheel.
-    pub(crate) const BYTES_PER_STRIPE: usize = size_of::<Item>();
+    /// What the wheel takes.
+    pub fn memory_bytes(&self) -> usize {
+        size_of_val(&*self.heads) + size_of_val(&*self.items)
+    }
 
     /// A wheel for `items` items, at most 2^16 - 1, none of them armed, standing at tick `now`.
     pub fn new(items: usize, now: u32) -> Wheel {

@@ -178,6 +178,11 @@ impl Drop for Detached {
 }
 
 impl Contents {
+    /// What the table takes without its entries.
+    pub(crate) fn table_bytes(&self) -> usize {
+        self.table.memory_bytes()
+    }
+
     pub fn len(&self) -> usize {
         self.table.len()
     }
@@ -186,9 +191,9 @@ impl Contents {
         self.len() == 0
     }
 
-    /// About what the table and its entries take.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.table.memory_bytes()
+    /// See `Table::loaded_bytes`.
+    pub(crate) fn loaded_bytes(&self) -> usize {
+        self.table.loaded_bytes()
     }
 
     /// Whether nobody would miss it: no key, and nobody who watches one.

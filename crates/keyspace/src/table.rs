@@ -110,13 +110,19 @@ impl Table {
         self.len
     }
 
+    /// What the table takes without its entries.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let segments: usize = self.segments().map(Segment::memory_bytes).sum();
+        segments + self.directory.capacity() * size_of::<Segment>()
+    }
+
     /// Entries that have a deadline.
     pub(crate) fn expiring(&self) -> usize {
         self.expiring
     }
 
-    /// About what the table takes with its entries: theirs exactly, its own by the number of them.
-    pub(crate) fn memory_bytes(&self) -> usize {
+    /// What the table takes with its entries, theirs exactly and its own about, in constant time.
+    pub(crate) fn loaded_bytes(&self) -> usize {
         /// A slot at the middle of the loads, with its share of headers and deadlines.
         const SLOT_BYTES: usize = 10;
         self.entry_bytes + self.len * SLOT_BYTES + self.directory.capacity() * size_of::<Segment>()

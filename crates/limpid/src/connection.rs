@@ -212,6 +212,7 @@ impl Connection {
     /// Tries the held request again.
     fn resume(&mut self, lent: &mut Lent<'_>) -> Next {
         let Some(mut held) = self.held.take() else { return Next::Wait };
+        let argument_bytes = self.session.client.argument_bytes.swap(0, Relaxed);
         let requests = [held.args.as_args()];
         let reply = &mut *lent.reply;
         match lent.executor.run(&requests, &mut self.session, reply, lent.arrived, &mut held.parked) {
@@ -222,6 +223,7 @@ impl Connection {
             }
             End::Parked { .. } => {
                 self.held = Some(held);
+                self.session.client.argument_bytes.store(argument_bytes, Relaxed);
                 Next::Retry
             }
         }
@@ -378,6 +380,8 @@ impl Connection {
             // What was parsed behind the parked request is parsed again when it is done.
             *position = ends[at].1;
             self.parser.reset();
+            let argument_bytes = requests[at].bytes_len() as u64;
+            self.session.client.argument_bytes.store(argument_bytes, Relaxed);
             self.held = Some(Box::new(Held { args: requests[at].to_owned(), parked }));
             return Next::Retry;
         }

@@ -1,9 +1,10 @@
-//! Inline commands: one line of words, quoted the way Redis and its shell do.
+//! Inline commands: one line of words, quoted the way Valkey 9.1 does.
 //!
 //! Not the search for the line's end, which `resp.rs` does.
 //!
 //! Between double quotes `\n \r \t \b \a \xHH` mean a byte and any other `\c` means `c`; between single
-//! quotes only `\'` does. A closing quote must end the word. Quotes may open in the middle of a word.
+//! quotes only `\'` does. Quotes may open and close in the middle of a word, as in a shell; older servers wanted a
+//! closing quote to end it. A `\` with one byte behind it on the whole line means itself, so that `"a\"` is `a\`.
 //!
 //! Thread safety: pure functions.
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
@@ -57,8 +58,8 @@ fn take_word<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
         match rest {
             [] => return Some(rest),
             [byte, ..] if ends_word(*byte) => return Some(rest),
-            [b'"', tail @ ..] => return take_double_quoted(tail, word),
-            [b'\'', tail @ ..] => return take_single_quoted(tail, word),
+            [b'"', tail @ ..] => rest = take_double_quoted(tail, word)?,
+            [b'\'', tail @ ..] => rest = take_single_quoted(tail, word)?,
             [byte, tail @ ..] => {
                 word.push(*byte);
                 rest = tail;
@@ -71,11 +72,11 @@ fn take_double_quoted<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a 
     loop {
         let (byte, tail) = match rest {
             [] => return None,
-            [b'"', tail @ ..] => return behind_quote(tail),
+            [b'"', tail @ ..] => return Some(tail),
             [b'\\', b'x', high, low, tail @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 (hexadecimal(*high) << 4 | hexadecimal(*low), tail)
             }
-            [b'\\', escaped, tail @ ..] => (unescape(*escaped), tail),
+            [b'\\', escaped, tail @ ..] if !tail.is_empty() => (unescape(*escaped), tail),
             [byte, tail @ ..] => (*byte, tail),
         };
         word.push(byte);
@@ -87,17 +88,13 @@ fn take_single_quoted<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a 
     loop {
         let (byte, tail) = match rest {
             [] => return None,
-            [b'\\', b'\'', tail @ ..] => (b'\'', tail),
-            [b'\'', tail @ ..] => return behind_quote(tail),
+            [b'\\', b'\'', tail @ ..] if !tail.is_empty() => (b'\'', tail),
+            [b'\'', tail @ ..] => return Some(tail),
             [byte, tail @ ..] => (*byte, tail),
         };
         word.push(byte);
         rest = tail;
     }
-}
-
-fn behind_quote(rest: &[u8]) -> Option<&[u8]> {
-    rest.first().is_none_or(|&byte| is_space(byte)).then_some(rest)
 }
 
 fn unescape(byte: u8) -> u8 {
@@ -153,8 +150,27 @@ mod tests {
 
     #[test]
     fn unbalanced_quotes_are_refused() {
-        for line in [&br#"set "k"#[..], br"set 'k", br#"set "k"x"#, br"set 'k'x", br#""k\""#] {
+        for line in [&br#"set "k"#[..], br"set 'k", br#"k\""#, br#""\" x"#, br"'\' ", br#""k\"x"#] {
             assert_eq!(quoted(line), None, "{}", String::from_utf8_lossy(line));
+        }
+    }
+
+    /// Asked of Valkey 9.1.
+    #[test]
+    fn words_are_joined_of_quoted_and_bare_pieces() {
+        let one = |line: &[u8]| quoted(line).map(|words| words.join(&b"|"[..]));
+        for (line, words) in [
+            (&br#""a"b"#[..], &b"ab"[..]),
+            (br"'a''b'", b"ab"),
+            (br#"a"b"c'd'e f"#, b"abcde|f"),
+            (b"'a'\x0bb\r'c'", b"a\x0bb|c"),
+            (br#""a\""#, br"a\"),
+            (br#""\" "b"#, b"\" b"),
+            (br"'a\'", br"a\"),
+            (br#"a"\""#, br"a\"),
+            (br#""k\"""#, b"k\""),
+        ] {
+            assert_eq!(one(line).as_deref(), Some(words), "{}", line.escape_ascii());
         }
     }
 

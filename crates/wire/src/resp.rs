@@ -9,9 +9,11 @@
 //! 3. Memory: spans only of arguments that were received, never of what a length promises.
 //! 4. An idle parser holds no heap memory; a request that arrives whole allocates nothing.
 //!
-//! Like Redis it does not look at the byte behind `\r` nor at the two behind a bulk string. A thousand streams,
-//! well-formed and damaged, got the same answers from Redis 7.0 but for two things: a NUL in a line is a byte
-//! like any other here, and the limit of a line does not depend on where a read ended.
+//! Like Valkey 9.1 it refuses a `\r` without its `\n` and a bulk string that does not end in both: what lies there
+//! was counted wrong, and to go on would take some client's data for commands. Thousands of damaged streams get the
+//! same answers from Valkey (`tests/differential/malformed.rs`) but for two things: a NUL and the byte 0xff in a line are
+//! bytes like any others here (Valkey waits for ever, and leaves the byte out), and the limit of a line does not depend
+//! on where a read ended.
 //!
 //! Thread safety: plain data, one parser per connection.
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
@@ -83,6 +85,8 @@ pub enum ProtocolError {
     InvalidMultibulkLength,
     /// `$x`, negative, or more than `proto-max-bulk-len`.
     InvalidBulkLength,
+    /// A `\r` without its `\n`, or a bulk string longer than its header says.
+    InvalidCrlf,
     /// Something else where an argument has to begin.
     ExpectedDollar(u8),
     /// A count line without an end.
@@ -91,7 +95,7 @@ pub enum ProtocolError {
     TooBigBulkCount,
     /// An inline line without an end.
     TooBigInline,
-    /// An inline line with an open quote, or with text right behind a closing one.
+    /// An inline line with an open quote.
     UnbalancedQuotes,
     /// More than [`ARGUMENTS_UNAUTHENTICATED_MAX`] arguments before AUTH.
     UnauthenticatedMultibulkLength,
@@ -105,6 +109,7 @@ impl fmt::Display for ProtocolError {
         f.write_str(match self {
             Self::InvalidMultibulkLength => "invalid multibulk length",
             Self::InvalidBulkLength => "invalid bulk length",
+            Self::InvalidCrlf => "invalid CRLF in request",
             Self::ExpectedDollar(got) => return write!(f, "expected '$', got '{}'", char::from(*got)),
             Self::TooBigMultibulkCount => "too big mbulk count string",
             Self::TooBigBulkCount => "too big bulk count string",
@@ -327,7 +332,7 @@ enum Found {
 #[inline]
 fn parse_short(buffer: &[u8], position: usize, spans: &mut Vec<Span>, limits: &Limits) -> Option<usize> {
     let request = buffer.get(position..)?;
-    let [b'*', count @ b'1'..=b'9', b'\r', _, ..] = request else { return None };
+    let [b'*', count @ b'1'..=b'9', b'\r', b'\n', ..] = request else { return None };
     if buffer.len() > REQUEST_BYTES_MAX {
         return None;
     }
@@ -341,7 +346,7 @@ fn parse_short(buffer: &[u8], position: usize, spans: &mut Vec<Span>, limits: &L
         };
         // No sum can overflow: `start` is in the buffer and `len` has at most nine digits.
         cursor = start.wrapping_add(len).wrapping_add(2);
-        if cursor > buffer.len() || len > bulk_bytes_max {
+        if buffer.get(cursor.wrapping_sub(2)..cursor) != Some(b"\r\n") || len > bulk_bytes_max {
             spans.truncate(mark);
             return None;
         }
@@ -356,11 +361,11 @@ fn parse_short(buffer: &[u8], position: usize, spans: &mut Vec<Span>, limits: &L
 fn short_bulk(buffer: &[u8], cursor: usize) -> Option<(usize, usize)> {
     let digit = |byte: u8| usize::from(byte.wrapping_sub(b'0'));
     match buffer.get(cursor..)? {
-        [b'$', a @ b'0'..=b'9', b'\r', _, ..] => Some((cursor.wrapping_add(4), digit(*a))),
-        [b'$', a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, ..] => {
+        [b'$', a @ b'0'..=b'9', b'\r', b'\n', ..] => Some((cursor.wrapping_add(4), digit(*a))),
+        [b'$', a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => {
             Some((cursor.wrapping_add(5), digit(*a).wrapping_mul(10).wrapping_add(digit(*b))))
         }
-        [b'$', a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', _, ..] => {
+        [b'$', a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', b'\n', ..] => {
             let tens = digit(*a).wrapping_mul(10).wrapping_add(digit(*b));
             Some((cursor.wrapping_add(6), tens.wrapping_mul(10).wrapping_add(digit(*c))))
         }
@@ -369,7 +374,7 @@ fn short_bulk(buffer: &[u8], cursor: usize) -> Option<(usize, usize)> {
             let end = digits.iter().take(9).position(|byte| !byte.is_ascii_digit())?;
             let first = buffer.get(cursor.wrapping_add(1)..cursor.wrapping_add(end).wrapping_add(2))?;
             let len = first.iter().fold(0_usize, |len, byte| len.wrapping_mul(10).wrapping_add(digit(*byte)));
-            let complete = digits.get(end) == Some(&b'\r') && digits.len() > end.wrapping_add(1);
+            let complete = digits.get(end..end.wrapping_add(2)) == Some(b"\r\n");
             complete.then_some((cursor.wrapping_add(end).wrapping_add(4), len))
         }
         _ => None,
@@ -426,6 +431,9 @@ fn read_arguments(
             progress.bytes_missing = u32::try_from(missing).unwrap_or(u32::MAX);
             return Ok(false);
         }
+        if request.get(start.wrapping_add(len)..end) != Some(b"\r\n") {
+            return Err(ProtocolError::InvalidCrlf);
+        }
         if base.saturating_add(end) > REQUEST_BYTES_MAX {
             return Err(ProtocolError::InvalidBulkLength);
         }
@@ -444,9 +452,16 @@ fn read_bulk_length(
     limits: &Limits,
 ) -> Result<Option<usize>, ProtocolError> {
     let header_at = progress.cursor;
-    let Some(length) = read_length(request, progress, ProtocolError::TooBigBulkCount)? else {
-        return Ok(None);
-    };
+    let length =
+        match (read_length(request, progress, ProtocolError::TooBigBulkCount), request.get(header_at)) {
+            (Ok(Some(length)), _) => length,
+            (Ok(None), _) => return Ok(None),
+            // The wrong type of argument is the more telling of two mistakes.
+            (Err(ProtocolError::InvalidCrlf), Some(&got)) if got != b'$' => {
+                return Err(ProtocolError::ExpectedDollar(got));
+            }
+            (Err(error), _) => return Err(error),
+        };
     match (request.get(header_at), length) {
         (Some(b'$'), Some((_, len))) => {
             let bytes = usize::try_from(len).map_err(|_| ProtocolError::InvalidBulkLength)?;
@@ -473,11 +488,14 @@ fn read_length(
     let Some(end) = find_line_end(request, b'\r', progress, too_big)? else {
         return Ok(None);
     };
-    // The line feed must be there too, although nobody looks at it.
     let behind = end.saturating_add(2);
-    if behind > request.len() {
-        progress.bytes_missing = 1;
-        return Ok(None);
+    match request.get(end.wrapping_add(1)) {
+        Some(b'\n') => {}
+        Some(_) => return Err(ProtocolError::InvalidCrlf),
+        None => {
+            progress.bytes_missing = 1;
+            return Ok(None);
+        }
     }
     let line = request.get(progress.cursor..end).unwrap_or_default();
     progress.cursor = behind;
@@ -596,6 +614,15 @@ mod tests {
             ("*1\r\n$\r\n".to_string(), "invalid bulk length"),
             ("*1\r\n$-1\r\n".to_string(), "invalid bulk length"),
             (format!("*1\r\n${}\r\n", (512 << 20) + 1), "invalid bulk length"),
+            ("*1\rx".to_string(), "invalid CRLF in request"),
+            ("*1\r\n$4\rx".to_string(), "invalid CRLF in request"),
+            ("*1\r\n$4\r\nPINGxx".to_string(), "invalid CRLF in request"),
+            ("*1\r\n$4\r\nPING\rx".to_string(), "invalid CRLF in request"),
+            ("*1\r\n$4\r\nPING\n\n".to_string(), "invalid CRLF in request"),
+            (
+                format!("*10\r\n{}$1234\r\n{}xx", "$1\r\na\r\n".repeat(9), "v".repeat(1234)),
+                "invalid CRLF in request",
+            ),
             ("*1\r\n*1\r\n".to_string(), "expected '$', got '*'"),
             ("*1\r\n\r\n".to_string(), "expected '$', got '\r'"),
             (format!("*{limit}"), "too big mbulk count string"),
@@ -653,7 +680,8 @@ mod tests {
         assert_eq!((position, parser.is_idle(), parser.bytes_missing()), (7, false, BYTES_MISSING_MAX));
 
         let mut moved = first[7..].to_vec();
-        moved.resize(moved.len() + 1_999_999, b'z');
+        moved.resize(moved.len() + 1_999_998, b'z');
+        moved.push(b'\r');
         let mut position = 0;
         assert_eq!(parser.parse(&moved, &mut position, &mut spans, &LIMITS), Ok(Parsed::Incomplete));
         assert_eq!(parser.bytes_missing(), 1);

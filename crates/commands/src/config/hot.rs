@@ -139,6 +139,7 @@ pub(super) struct Hot {
     maxmemory_policy: AtomicU8,
     maxmemory_samples: AtomicU32,
     lfu_decay_time_minutes: AtomicU32,
+    lfu_log_factor: AtomicU32,
     active_expire_effort: AtomicU8,
     proto_max_bulk_len_bytes: AtomicU64,
     client_query_buffer_limit_bytes: AtomicU64,
@@ -172,6 +173,7 @@ impl Hot {
                 self.maxmemory_policy.store(MaxmemoryPolicy::from_name(text) as u8, Relaxed)
             }
             "maxmemory-samples" => self.maxmemory_samples.store(number(text), Relaxed),
+            "lfu-log-factor" => self.lfu_log_factor.store(number(text), Relaxed),
             "lfu-decay-time" => self.lfu_decay_time_minutes.store(number(text), Relaxed),
             "active-expire-effort" => self.active_expire_effort.store(number(text), Relaxed),
             "proto-max-bulk-len" => self.proto_max_bulk_len_bytes.store(number(text), Relaxed),
@@ -231,6 +233,10 @@ impl super::Settings {
     /// Minutes after which an unused key's counter goes down by one; 0 never.
     pub fn lfu_decay_time_minutes(&self) -> u32 {
         self.hot.lfu_decay_time_minutes.load(Relaxed)
+    }
+    /// How slowly OBJECT FREQ's numbers grow.
+    pub fn lfu_log_factor(&self) -> u32 {
+        self.hot.lfu_log_factor.load(Relaxed)
     }
     /// 1 to 10.
     pub fn active_expire_effort(&self) -> u8 {
@@ -316,9 +322,10 @@ mod tests {
     fn every_field_follows_its_directive() {
         let settings = Settings::new();
         type Read = fn(&Settings) -> u64;
-        let numbers: [(&str, Read); 13] = [
+        let numbers: [(&str, Read); 14] = [
             ("maxmemory", Settings::maxmemory_bytes),
             ("maxmemory-samples", |s| s.maxmemory_samples().into()),
+            ("lfu-log-factor", |s| s.lfu_log_factor().into()),
             ("lfu-decay-time", |s| s.lfu_decay_time_minutes().into()),
             ("active-expire-effort", |s| s.active_expire_effort().into()),
             ("proto-max-bulk-len", Settings::proto_max_bulk_len_bytes),

@@ -13,8 +13,8 @@
 
 use super::directive::{Change, Directive, DirectiveIndex, Support, directives, find};
 use super::hot::Hot;
-use super::pattern::glob_matches;
 use super::value;
+use crate::glob::Glob;
 use parking_lot::RwLock;
 use std::borrow::Cow;
 use std::io;
@@ -104,9 +104,11 @@ impl Settings {
             return find(pattern).map(|(index, _)| (Cow::Owned(asked), text(index))).into_iter().collect();
         }
         let mut found = Vec::new();
+        // No directive has so long a name.
+        let Ok(glob) = Glob::ignoring_case(pattern) else { return found };
         for (index, directive) in directives().enumerate().filter(|(_, directive)| !directive.is_hidden) {
             let names = std::iter::once(&directive.name).chain(directive.aliases);
-            let matching = names.filter(|name| glob_matches(pattern, name.as_bytes()));
+            let matching = names.filter(|name| glob.matches(name.as_bytes()));
             found.extend(matching.map(|name| (Cow::Borrowed(*name), text(index))));
         }
         found

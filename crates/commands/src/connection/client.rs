@@ -63,6 +63,17 @@ const ADMINISTRATION: Command = Command {
 
 pub(super) const SUBCOMMANDS: &[Command] = &[
     Command {
+        name: "CAPA",
+        arity: Arity::AtLeast(3),
+        flags: SUBCOMMAND.flags.and(ALLOW_BUSY),
+        since: "8.0.0",
+        complexity: "O(1)",
+        summary: "Tell what the client can do: of that, only `redirect` is known.",
+        args: &[Argument::token("redirect", "REDIRECT").multiple()],
+        run: Run::Body(capa),
+        ..SUBCOMMAND
+    },
+    Command {
         name: "GETNAME",
         flags: SUBCOMMAND.flags.and(ALLOW_BUSY),
         since: "2.6.9",
@@ -88,6 +99,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "INFO",
+        tips: &["nondeterministic_output"],
         since: "6.2.0",
         summary: "Describe this connection.",
         run: Run::Body(info),
@@ -103,6 +115,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "LIST",
+        tips: &["nondeterministic_output"],
         summary: "Describe all connections, or those that match.",
         args: FILTERS,
         run: Run::Body(list),
@@ -120,6 +133,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "SETINFO",
+        tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
         arity: Arity::Exactly(4),
         flags: SUBCOMMAND.flags.and(ALLOW_BUSY),
         since: "7.2.0",
@@ -130,6 +144,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "SETNAME",
+        tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
         arity: Arity::Exactly(3),
         flags: SUBCOMMAND.flags.and(ALLOW_BUSY),
         since: "2.6.9",
@@ -157,6 +172,15 @@ fn getname(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 fn setname(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let name = checked_name(args.at(2))?;
     ctx.session.client.names.lock().name = name;
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// What is not known is not an error: a newer client may say more.
+fn capa(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    if args.from(2).iter().any(|word| word.eq_ignore_ascii_case(b"REDIRECT")) {
+        ctx.session.client.redirects.store(true, Relaxed);
+    }
     ctx.reply.ok();
     Ok(())
 }
@@ -206,11 +230,13 @@ fn note_command(ctx: &Ctx<'_>, args: Args<'_>) {
     if let Some(index) = registry::resolve(args) {
         ctx.session.client.last_command.store(index, Relaxed);
     }
+    ctx.session.client.argument_bytes.store(args.bytes_len() as u64, Relaxed);
 }
 
 fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     note_command(ctx, args);
     let line = describe(&ctx.session.client, ctx.data.now_ms());
+    ctx.session.client.argument_bytes.store(0, Relaxed);
     ctx.reply.verbatim("txt", &line);
     Ok(())
 }
@@ -222,6 +248,7 @@ fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let clients = ctx.instance.clients.all();
     let shown = clients.iter().filter(|client| filter.matches(client, asking, now_ms));
     let text: String = shown.map(|client| describe(client, now_ms)).collect();
+    ctx.session.client.argument_bytes.store(0, Relaxed);
     ctx.reply.verbatim("txt", &text);
     Ok(())
 }
@@ -273,7 +300,7 @@ fn describe(client: &Client, now_ms: i64) -> String {
         index => registry::all().get(usize::from(index)).map_or("NULL", |entry| entry.full_name.as_str()),
     };
     let mut line = format!(
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0",
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} capa={} db={} sub=0 psub=0 ssub=0",
         client.id,
         client.origin.peer(),
         client.origin.local(),
@@ -282,14 +309,16 @@ fn describe(client: &Client, now_ms: i64) -> String {
         seconds_since(client.connected_ms),
         seconds_since(client.last_active_ms.load(Relaxed)),
         flags(client),
+        if client.redirects.load(Relaxed) { "r" } else { "" },
         client.database.load(Relaxed),
     );
     let _ = write!(
         line,
-        " multi={} watch={} qbuf={query} qbuf-free=0 argv-mem=0 multi-mem={transaction_bytes} rbs={output} rbp={} obl={output} oll=0 \
+        " multi={} watch={} qbuf={query} qbuf-free=0 argv-mem={} multi-mem={transaction_bytes} rbs={output} rbp={} obl={output} oll=0 \
          omem={output} tot-mem={} events={} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}",
         client.queued.load(Relaxed),
         client.watching.load(Relaxed),
+        client.argument_bytes.load(Relaxed),
         client.output_bytes_peak.load(Relaxed),
         client.held_bytes() + size_of::<Client>() as u64,
         if output > 0 { "rw" } else { "r" },
@@ -375,6 +404,30 @@ mod tests {
         assert_eq!(bench.session.client.held_bytes(), 0);
     }
 
+    /// Order and names are Valkey 9.1's.
+    #[test]
+    fn a_line_has_the_fields_of_valkey() {
+        let mut bench = Bench::new();
+        let names = |line: &str| -> Vec<String> {
+            let fields = line.split_once("\r\n").expect("bulk").1.split_whitespace();
+            fields.map(|field| field.split('=').next().unwrap_or_default().to_owned()).collect()
+        };
+        let expected = "id addr laddr fd name age idle flags capa db sub psub ssub multi watch qbuf qbuf-free argv-mem \
+                        multi-mem rbs rbp obl oll omem tot-mem events cmd user redir resp lib-name lib-ver tot-net-in \
+                        tot-net-out tot-cmds";
+        let line = text(&mut bench, "CLIENT INFO");
+        assert_eq!(names(&line).join(" "), expected);
+        assert!(line.contains(" capa= ") && line.contains(" argv-mem=10 "), "{line}");
+        assert_eq!(text(&mut bench, "CLIENT CAPA foo"), "+OK\r\n");
+        assert!(text(&mut bench, "CLIENT LIST").contains(" capa= "));
+        assert_eq!(text(&mut bench, "CLIENT CAPA foo redirect"), "+OK\r\n");
+        assert!(text(&mut bench, "RESET").starts_with("+RESET"));
+        assert!(text(&mut bench, "CLIENT LIST").contains(" capa=r "), "as in Valkey, RESET leaves it");
+        assert!(
+            text(&mut bench, "CLIENT CAPA").starts_with("-ERR wrong number of arguments for 'client|capa'")
+        );
+    }
+
     #[test]
     fn names_must_be_printable() {
         let mut bench = Bench::new();
@@ -421,11 +474,9 @@ mod tests {
         };
         let all = lines(text(&mut first, "CLIENT LIST"));
         assert_eq!(all.len(), 2);
-        assert!(
-            all[0].starts_with(&format!(
-                "id={id} addr=test:0 laddr=test:0 fd=7 name= age=0 idle=0 flags=U db=0 "
-            ))
-        );
+        assert!(all[0].starts_with(&format!(
+            "id={id} addr=test:0 laddr=test:0 fd=7 name= age=0 idle=0 flags=U capa= db=0 "
+        )));
         assert!(
             all[1].starts_with(&format!("id={other} "))
                 && all[1].contains(" name=other ")

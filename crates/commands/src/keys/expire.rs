@@ -132,6 +132,7 @@ fn expire(ctx: &mut Ctx<'_>, args: Args<'_>, moment: Moment, command: &str) -> O
 
 pub(super) const TTL: Command = Command {
     name: "TTL",
+    tips: &["nondeterministic_output"],
     arity: Arity::Exactly(2),
     flags: READONLY.and(FAST),
     keys: &[KeySpec::one(1, RO.and(ACCESS))],
@@ -143,6 +144,7 @@ pub(super) const TTL: Command = Command {
 
 pub(super) const PTTL: Command = Command {
     name: "PTTL",
+    tips: &["nondeterministic_output"],
     since: "2.6.0",
     summary: "Returns how many milliseconds a key has left: -1 without a deadline, -2 without such a key.",
     run: Run::Body(|ctx, args| tell(ctx, args, left_ms)),
@@ -151,6 +153,7 @@ pub(super) const PTTL: Command = Command {
 
 pub(super) const EXPIRETIME: Command = Command {
     name: "EXPIRETIME",
+    tips: &[],
     since: "7.0.0",
     summary: "Returns the Unix time in seconds at which a key expires: -1 for never, -2 without such a key.",
     run: Run::Body(|ctx, args| tell(ctx, args, |ctx, expiry_ms| seconds(ctx.instance.to_unix_ms(expiry_ms)))),
@@ -159,6 +162,7 @@ pub(super) const EXPIRETIME: Command = Command {
 
 pub(super) const PEXPIRETIME: Command = Command {
     name: "PEXPIRETIME",
+    tips: &[],
     since: "7.0.0",
     summary: "Returns the Unix time in milliseconds at which a key expires: -1 for never, -2 without such a key.",
     run: Run::Body(|ctx, args| tell(ctx, args, |ctx, expiry_ms| ctx.instance.to_unix_ms(expiry_ms))),

@@ -3,15 +3,15 @@
 //! Neither holds the stripes of keys: both lock one stripe at a time and visit keys in the order of their hashes, which
 //! never changes, so that a key that is there all the time is found whatever grows or shrinks meanwhile.
 //!
-//! Invariant: one call visits at most `ENTRIES_MAX` entries, fewer when the pattern is long, so that a worker's other
-//! connections wait for it no longer than about a millisecond.
+//! Invariant: one slice visits at most `ENTRIES_MAX` entries, and compares no longer than `Search` lets it, so that a
+//! worker's other connections wait for it no longer than about a millisecond.
 //!
 //! Thread safety: functions on one command's context.
 
-use crate::command::{Argument, ArgumentType, Arity, Command, Outcome, Progress, READONLY, Run, Slice};
+use crate::command::{Argument, ArgumentType, Arity, Command, Progress, READONLY, Run, Slice};
 use crate::ctx::Ctx;
 use crate::error::CommandError;
-use crate::glob;
+use crate::keys::Search;
 use crate::options::integer;
 use keyspace::STRIPES;
 use std::sync::Arc;
@@ -24,12 +24,14 @@ const ENTRIES_PER_SLICE: usize = 2_000;
 const ENTRIES_MAX: usize = 10_000;
 /// Entries that SCAN visits without COUNT.
 const COUNT_DEFAULT: i64 = 10;
-/// A match may take as many steps per byte of a key as the pattern is long: from this length on, the entries of a call
-/// are fewer in proportion.
-const PATTERN_BYTES_FREE: usize = 256;
+/// Entries that are visited before it is asked whether the pattern has taken too long: so many names are copied at most.
+const ENTRIES_PER_LOOK: usize = 16;
+/// From this size on a part of an answer is handed on, not copied.
+const PART_BYTES_SHARED: usize = 16 << 10;
 
 pub(super) const KEYS: Command = Command {
     name: "KEYS",
+    tips: &["request_policy:all_shards", "nondeterministic_output_order"],
     arity: Arity::Exactly(2),
     flags: READONLY,
     categories: &["dangerous"],
@@ -41,37 +43,69 @@ pub(super) const KEYS: Command = Command {
 };
 
 fn keys(ctx: &mut Ctx<'_>, args: Args<'_>, progress: &mut Progress) -> Result<Slice, CommandError> {
-    let pattern = args.at(1);
-    let everything = glob::matches_everything(pattern);
-    let entries = entries_of(ENTRIES_PER_SLICE, pattern);
-    let Progress { cursor, count, found, .. } = progress;
-    let mut reply = Reply::new();
-    *cursor = ctx.data.scan(*cursor, entries, STRIPES, |entry| {
-        if everything || glob::matches(pattern, entry.key()) {
-            reply.bulk(entry.key());
-            *count += 1;
-        }
-    });
-    if !reply.is_empty() {
-        found.push(Arc::new(reply.take_bytes()));
-    }
-    if *cursor != 0 {
+    visit(ctx, progress, args.at(1), ENTRIES_PER_SLICE, None)?;
+    let is_decided = progress.search.as_ref().is_none_or(|search| search.is_decided());
+    if progress.cursor != 0 || !is_decided {
         return Ok(Slice::Again);
     }
-    ctx.reply.array(*count);
-    found.drain(..).for_each(|part| ctx.reply.raw_shared(part));
-    // The next sliced command of the same batch starts anew.
-    *progress = Progress::default();
+    answer(ctx, progress);
     Ok(Slice::Done)
 }
 
-/// So many entries, or fewer for a long pattern.
-fn entries_of(entries: usize, pattern: &[u8]) -> usize {
-    (entries / (1 + pattern.len() / PATTERN_BYTES_FREE)).max(1)
+/// One slice: visits so many entries at most and keeps the names that match.
+fn visit(
+    ctx: &mut Ctx<'_>,
+    progress: &mut Progress,
+    pattern: &[u8],
+    entries: usize,
+    type_name: Option<&[u8]>,
+) -> Result<(), CommandError> {
+    let Progress { cursor, count, found, search, passed, .. } = progress;
+    let search = match search {
+        Some(search) => search,
+        None => search.insert(Box::new(Search::new(pattern)?)),
+    };
+    let mut reply = Reply::new();
+    let of_type = |name: &str| type_name.is_none_or(|wanted| wanted.eq_ignore_ascii_case(name.as_bytes()));
+    // The walk's end is cursor 0, and so is its start.
+    let mut walks = search.resume(&mut reply, count) && (*cursor != 0 || *passed == 0);
+    let mut left = entries;
+    while walks && left > 0 && search.has_steps() {
+        let mut look = left.min(ENTRIES_PER_LOOK);
+        let mut visited = 0;
+        *cursor = ctx.data.scan(*cursor, look, STRIPES, |entry| {
+            visited += 1;
+            if of_type(entry.kind().type_name()) {
+                search.meet(entry.key(), &mut reply, count);
+            }
+        });
+        // Whole buckets are visited.
+        look = look.max(visited);
+        left = left.saturating_sub(look);
+        *passed += look;
+        walks = *cursor != 0;
+    }
+    if !reply.is_empty() {
+        found.push(Arc::new(reply.take_bytes()));
+    }
+    Ok(())
+}
+
+/// Writes the names that were found; the next sliced command of the same batch starts anew.
+fn answer(ctx: &mut Ctx<'_>, progress: &mut Progress) {
+    let Progress { count, found, .. } = std::mem::take(progress);
+    ctx.reply.array(count);
+    for part in found {
+        match part.len() {
+            ..PART_BYTES_SHARED => ctx.reply.raw(&part),
+            _ => ctx.reply.raw_shared(part),
+        }
+    }
 }
 
 pub(super) const SCAN: Command = Command {
     name: "SCAN",
+    tips: &["nondeterministic_output", "request_policy:special", "response_policy:special"],
     arity: Arity::AtLeast(2),
     flags: READONLY,
     since: "2.8.0",
@@ -83,7 +117,7 @@ pub(super) const SCAN: Command = Command {
         Argument::new("count", ArgumentType::Integer).after("COUNT").optional(),
         Argument::new("type", ArgumentType::Text).after("TYPE").optional(),
     ],
-    run: Run::Body(scan),
+    run: Run::Slices(scan),
     ..Command::DEFAULT
 };
 
@@ -137,31 +171,31 @@ fn parse_cursor(text: &[u8]) -> Option<u64> {
     })
 }
 
-fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+/// Goes on until as many entries were visited as COUNT says, whatever they are.
+fn scan(ctx: &mut Ctx<'_>, args: Args<'_>, progress: &mut Progress) -> Result<Slice, CommandError> {
     let cursor = parse_cursor(args.at(1)).ok_or(CommandError::INVALID_CURSOR)?;
     let ScanOptions { pattern, count, type_name } = scan_options(args)?;
-    let everything = glob::matches_everything(pattern);
-    let entries = count.min(entries_of(ENTRIES_MAX, pattern));
-    let mut found = Reply::new();
-    let mut found_count = 0;
-    let next = ctx.data.scan(cursor, entries, STRIPES, |entry| {
-        let of_type = |name: &[u8]| name.eq_ignore_ascii_case(entry.kind().type_name().as_bytes());
-        if type_name.is_none_or(of_type) && (everything || glob::matches(pattern, entry.key())) {
-            found.bulk(entry.key());
-            found_count += 1;
-        }
-    });
+    if progress.search.is_none() {
+        progress.cursor = cursor;
+    }
+    let entries = count.min(ENTRIES_MAX).saturating_sub(progress.passed);
+    visit(ctx, progress, pattern, entries, type_name)?;
+    let is_decided = progress.search.as_ref().is_none_or(|search| search.is_decided());
+    let is_over = progress.cursor == 0 || progress.passed >= count.min(ENTRIES_MAX);
+    if !is_over || !is_decided {
+        return Ok(Slice::Again);
+    }
     ctx.reply.array(2);
-    ctx.reply.bulk(next.to_string().as_bytes());
-    ctx.reply.array(found_count);
-    found.append_to(ctx.reply);
-    Ok(())
+    ctx.reply.bulk(progress.cursor.to_string().as_bytes());
+    answer(ctx, progress);
+    Ok(Slice::Done)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::dialogue::{NOT_AN_INTEGER, SYNTAX, converse, hear};
+    use crate::glob;
     use crate::testing::Bench;
     use std::collections::BTreeSet;
 
@@ -209,6 +243,38 @@ mod tests {
             &mut bench,
             &[("KEYS ot[a-z]er", "*1|$5|other"), ("KEYS nothing", "*0"), ("KEYS key:77", "*1|$6|key:77")],
         );
+    }
+
+    /// A name of 40 KB and a pattern that tries most of itself at each of its bytes: 80 million steps.
+    #[test]
+    fn a_slow_pattern_is_matched_in_slices() {
+        let mut bench = filled(100);
+        let name = [b"a".repeat(40_000), b"b".to_vec()].concat();
+        bench.command(&[b"SET", &name, b"v"]);
+        let matching = [b"*".to_vec(), b"a".repeat(2_000), b"[b-d]".to_vec()].concat();
+        let other = [b"*".to_vec(), b"a".repeat(2_000), b"[c-d]".to_vec()].concat();
+        let one = [format!("*1\r\n${}\r\n", name.len()).as_bytes(), &name, b"\r\n"].concat();
+        let scan = |found: &[u8]| [b"*2\r\n$1\r\n0\r\n", found].concat();
+        for (request, expected) in [
+            (vec![&b"KEYS"[..], &matching], one.clone()),
+            (vec![b"KEYS", &other], b"*0\r\n".to_vec()),
+            (vec![b"SCAN", b"0", b"COUNT", b"1000", b"MATCH", &matching], scan(&one)),
+            (vec![b"SCAN", b"0", b"COUNT", b"1000", b"MATCH", &other], scan(b"*0\r\n")),
+        ] {
+            let owned = wire::OwnedArgs::from_slices(&request);
+            let (mut reply, mut parked, mut slices) = (Reply::new(), crate::Parked::default(), 1);
+            let arrival = || crate::Arrival { at: observe::os::clock::now(), weight: 1 };
+            let Bench { executor, session, .. } = &mut bench;
+            while executor.run(&[owned.as_args()], session, &mut reply, arrival(), &mut parked)
+                != crate::End::Done
+            {
+                slices += 1;
+            }
+            assert_eq!(reply.to_vec(), expected);
+            assert!((100..1_000).contains(&slices), "{slices} slices");
+        }
+        let too_long = vec![b'*'; glob::PATTERN_BYTES_MAX + 1];
+        assert!(bench.command(&[b"KEYS", &too_long]).starts_with(b"-ERR pattern is too long"));
     }
 
     #[test]
@@ -265,9 +331,6 @@ mod tests {
         let (cursor, names) = read_scan(&bench.run(b"SCAN 0 COUNT 9223372036854775807"));
         assert!(cursor != "0" && names.len() < ENTRIES_MAX + 100, "{cursor} {}", names.len());
         assert_eq!(scan_all(&mut bench, "COUNT 9223372036854775807").0.len(), ENTRIES_MAX + 2_001);
-        assert_eq!(entries_of(ENTRIES_MAX, b"key:*"), ENTRIES_MAX);
-        assert_eq!(entries_of(ENTRIES_MAX, &[b'*'; 1 << 20]), 2);
-        assert_eq!(entries_of(ENTRIES_MAX, &[b'*'; 1 << 24]), 1);
     }
 
     #[test]

@@ -8,11 +8,12 @@
 
 use super::{HELP, SERVER, docs};
 use crate::command::{
-    Argument, ArgumentType, Arity, Command, Flags, KeySpec, LOADING, NO_MANDATORY_KEYS, Outcome, Run, STALE,
+    Argument, ArgumentType, Arity, Command, Flags, INNER, KeySpec, LOADING, NO_MANDATORY_KEYS, Outcome, Run,
+    STALE,
 };
-use crate::config::pattern::glob_matches;
 use crate::ctx::Ctx;
 use crate::error::CommandError;
+use crate::glob::Glob;
 use crate::registry::{self, Entry};
 use wire::{Args, Reply};
 
@@ -30,6 +31,7 @@ const FILTERS: &[Argument] = &[
 
 pub(super) const COMMAND: Command = Command {
     name: "COMMAND",
+    tips: &["nondeterministic_output_order"],
     complexity: "O(N) where N is the number of commands",
     summary: "Describe all commands.",
     subcommands: SUBCOMMANDS,
@@ -55,6 +57,7 @@ const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "DOCS",
+        tips: &["nondeterministic_output_order"],
         since: "7.0.0",
         summary: "Return the documentation of the named commands, or of all.",
         args: NAMES,
@@ -83,6 +86,7 @@ const SUBCOMMANDS: &[Command] = &[
     Command { since: "5.0.0", categories: &["connection"], ..HELP },
     Command {
         name: "INFO",
+        tips: &["nondeterministic_output_order"],
         summary: "Describe the named commands, or all.",
         args: NAMES,
         run: Run::Body(info),
@@ -90,6 +94,7 @@ const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "LIST",
+        tips: &["nondeterministic_output_order"],
         arity: Arity::AtLeast(2),
         since: "7.0.0",
         complexity: "O(N) where N is the number of commands",
@@ -106,9 +111,11 @@ pub(super) fn find(name: &[u8]) -> Option<u16> {
     let index = registry::index_of(parts.next()?)?;
     match parts.next() {
         None => Some(index),
-        Some(subcommand) => registry::entry(index).subcommands.clone().find(|&candidate| {
-            registry::entry(candidate).command.name.as_bytes().eq_ignore_ascii_case(subcommand)
-        }),
+        Some(subcommand) => {
+            let mut listed = registry::entry(index).listed();
+            let named = |entry: &&Entry| entry.command.name.as_bytes().eq_ignore_ascii_case(subcommand);
+            listed.find(named).map(|entry| entry.index)
+        }
     }
 }
 
@@ -159,11 +166,12 @@ fn describe(reply: &mut Reply, entry: &Entry) {
     reply.integer(step);
     let categories = command.acl_categories();
     statuses(reply, categories.iter().map(String::as_str));
-    reply.set(0);
+    reply.set(command.tips.len());
+    command.tips.iter().for_each(|tip| reply.bulk(tip.as_bytes()));
     reply.set(command.keys.len());
     command.keys.iter().for_each(|spec| describe_keys(reply, *spec));
-    reply.set(entry.subcommands.len());
-    entry.subcommands.clone().for_each(|index| describe(reply, registry::entry(index)));
+    reply.array(entry.listed().count());
+    entry.listed().for_each(|subcommand| describe(reply, subcommand));
 }
 
 fn statuses<'a>(reply: &mut Reply, names: impl Iterator<Item = &'a str>) {
@@ -189,7 +197,13 @@ fn describe_keys(reply: &mut Reply, spec: KeySpec) {
     // Counted from the first key, unless from the end.
     let last =
         if spec.last < 0 { i64::from(spec.last) } else { i64::from(spec.last) - i64::from(spec.first) };
-    reply.map(3);
+    if spec.notes.is_empty() {
+        reply.map(3);
+    } else {
+        reply.map(4);
+        reply.bulk(b"notes");
+        reply.bulk(spec.notes.as_bytes());
+    }
     reply.bulk(b"flags");
     statuses(reply, spec.flags.names());
     reply.bulk(b"begin_search");
@@ -214,7 +228,9 @@ fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let filter = Filter::parse(args)?;
     let start = ctx.reply.start_array();
     let mut names = 0;
-    for entry in registry::all().iter().filter(|entry| filter.matches(entry)) {
+    for entry in
+        registry::all().iter().filter(|entry| !entry.command.flags.has(INNER) && filter.matches(entry))
+    {
         ctx.reply.bulk(entry.full_name.as_bytes());
         names += 1;
     }
@@ -223,16 +239,16 @@ fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 /// What COMMAND LIST shows.
-enum Filter<'a> {
+enum Filter {
     Commands,
     /// There are no modules, so none of their commands.
     Module,
     Category(String),
-    Pattern(&'a [u8]),
+    Pattern(Glob),
 }
 
-impl<'a> Filter<'a> {
-    fn parse(args: Args<'a>) -> Result<Filter<'a>, CommandError> {
+impl Filter {
+    fn parse(args: Args<'_>) -> Result<Filter, CommandError> {
         let (by, value) = (args.at(3), args.at(4));
         match args.len() {
             2 => Ok(Filter::Commands),
@@ -241,7 +257,7 @@ impl<'a> Filter<'a> {
             5 if by.eq_ignore_ascii_case(b"ACLCAT") => {
                 Ok(Filter::Category(format!("@{}", String::from_utf8_lossy(value))))
             }
-            5 if by.eq_ignore_ascii_case(b"PATTERN") => Ok(Filter::Pattern(value)),
+            5 if by.eq_ignore_ascii_case(b"PATTERN") => Ok(Filter::Pattern(Glob::ignoring_case(value)?)),
             _ => Err(CommandError::SYNTAX),
         }
     }
@@ -253,7 +269,7 @@ impl<'a> Filter<'a> {
             Filter::Category(wanted) => {
                 entry.command.acl_categories().iter().any(|category| category.eq_ignore_ascii_case(wanted))
             }
-            Filter::Pattern(pattern) => glob_matches(pattern, entry.full_name.as_bytes()),
+            Filter::Pattern(glob) => glob.matches(entry.full_name.as_bytes()),
         }
     }
 }
@@ -316,12 +332,12 @@ mod tests {
     #[test]
     fn a_command_is_described_as_redis_describes_it() {
         let mset = "*10\r\n$4\r\nmset\r\n:-3\r\n~2\r\n+write\r\n+denyoom\r\n:1\r\n:-1\r\n:2\r\n~3\r\n+@string\r\n\
-                    +@write\r\n+@slow\r\n~0\r\n~1\r\n%3\r\n$5\r\nflags\r\n~2\r\n+OW\r\n+update\r\n$12\r\nbegin_search\r\n\
+                    +@write\r\n+@slow\r\n~2\r\n$26\r\nrequest_policy:multi_shard\r\n$29\r\nresponse_policy:all_succeeded\r\n~1\r\n%3\r\n$5\r\nflags\r\n~2\r\n+OW\r\n+update\r\n$12\r\nbegin_search\r\n\
                     %2\r\n$4\r\ntype\r\n$5\r\nindex\r\n$4\r\nspec\r\n%1\r\n$5\r\nindex\r\n:1\r\n$9\r\nfind_keys\r\n\
                     %2\r\n$4\r\ntype\r\n$5\r\nrange\r\n$4\r\nspec\r\n%3\r\n$7\r\nlastkey\r\n:-1\r\n$7\r\nkeystep\r\n\
-                    :2\r\n$5\r\nlimit\r\n:0\r\n~0\r\n";
+                    :2\r\n$5\r\nlimit\r\n:0\r\n*0\r\n";
         let client_id = "*10\r\n$9\r\nclient|id\r\n:2\r\n~4\r\n+noscript\r\n+loading\r\n+stale\r\n+allow_busy\r\n:0\r\n:0\r\n:0\r\n\
-                         ~2\r\n+@connection\r\n+@slow\r\n~0\r\n~0\r\n~0\r\n";
+                         ~2\r\n+@connection\r\n+@slow\r\n~0\r\n~0\r\n*0\r\n";
         let mut bench = Bench::new();
         bench.run(b"HELLO 3");
         check(

@@ -45,6 +45,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     Command { since: "5.0.0", ..HELP },
     Command {
         name: "RESETSTAT",
+        tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
         flags: SUBCOMMAND.flags.and(REPORTS),
         summary: "Start the counters of INFO again.",
         run: Run::Body(resetstat),
@@ -52,6 +53,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "REWRITE",
+        tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
         since: "2.8.0",
         summary: "Write the present settings into the configuration file.",
         run: Run::Body(rewrite),
@@ -59,6 +61,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "SET",
+        tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
         arity: Arity::AtLeast(4),
         flags: SUBCOMMAND.flags.and(REPORTS),
         complexity: "O(N) where N is the number of settings named",

@@ -38,10 +38,11 @@ fn document(reply: &mut Reply, entry: &Entry) {
         arguments(reply, command.args, &mut 0);
         fields += 1;
     }
-    if !entry.subcommands.is_empty() {
+    let listed = entry.listed().count();
+    if listed > 0 {
         reply.bulk(b"subcommands");
-        reply.map(entry.subcommands.len());
-        entry.subcommands.clone().for_each(|index| document(reply, registry::entry(index)));
+        reply.map(listed);
+        entry.listed().for_each(|subcommand| document(reply, subcommand));
         fields += 1;
     }
     reply.finish_map(start, fields);

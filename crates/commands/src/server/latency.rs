@@ -24,6 +24,7 @@ const SUBCOMMAND: Command = Command {
 pub(super) const SUBCOMMANDS: &[Command] = &[
     Command {
         name: "DOCTOR",
+        tips: &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"],
         summary: "Say in words which events were slow.",
         run: Run::Body(doctor),
         ..SUBCOMMAND
@@ -31,6 +32,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     HELP_OF_LATENCY,
     Command {
         name: "HISTOGRAM",
+        tips: &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"],
         arity: Arity::AtLeast(2),
         flags: SUBCOMMAND.flags.and(REPORTS),
         since: "7.0.0",
@@ -42,6 +44,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "HISTORY",
+        tips: &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"],
         arity: Arity::Exactly(3),
         summary: "Return the spikes of one event.",
         args: &[Argument::new("event", ArgumentType::Text)],
@@ -50,12 +53,14 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "LATEST",
+        tips: &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"],
         summary: "Return the latest spike of every event.",
         run: Run::Body(latest),
         ..SUBCOMMAND
     },
     Command {
         name: "RESET",
+        tips: &["request_policy:all_nodes", "response_policy:agg_sum"],
         arity: Arity::AtLeast(2),
         summary: "Forget the spikes of the named events, or all.",
         args: &[Argument::new("event", ArgumentType::Text).optional().multiple()],

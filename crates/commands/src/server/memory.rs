@@ -24,6 +24,7 @@ const SUBCOMMAND: Command = Command { arity: Arity::Exactly(2), since: "4.0.0", 
 pub(super) const SUBCOMMANDS: &[Command] = &[
     Command {
         name: "DOCTOR",
+        tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
         flags: REPORTS,
         summary: "Say in words what is wrong with memory.",
         run: Run::Body(doctor),
@@ -32,6 +33,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     Command { since: "4.0.0", ..HELP },
     Command {
         name: "MALLOC-STATS",
+        tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
         flags: LOADING,
         complexity: "Depends on how much memory is allocated",
         summary: "Return the allocator's own report.",
@@ -40,6 +42,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "PURGE",
+        tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         flags: LOADING,
         complexity: "Depends on how much memory is allocated",
         summary: "Give unused pages back to the system.",
@@ -48,6 +51,7 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "STATS",
+        tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
         flags: REPORTS,
         summary: "Return figures about memory.",
         run: Run::Body(stats),
@@ -103,6 +107,13 @@ fn malloc_stats(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 
 fn stats(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     let figures = MemoryFigures::read(ctx);
+    let with_keys = ctx.data.databases.iter().filter(|(_, database)| !database.is_empty());
+    let overheads: Vec<(usize, u64, u64)> = with_keys
+        .map(|(number, database)| {
+            let (main, expires) = database.overhead_bytes();
+            (number, main as u64, expires as u64)
+        })
+        .collect();
     let reply = &mut *ctx.reply;
     let start = reply.start_array();
     let mut pairs = 0;
@@ -116,13 +127,26 @@ fn stats(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
         ("total.allocated", figures.used),
         ("startup.allocated", figures.startup),
         ("replication.backlog", 0),
+        ("replicas.repl.buffer", 0),
         ("clients.slaves", 0),
         ("clients.normal", figures.clients),
         ("cluster.links", 0),
+        ("cluster.slot_import", 0),
+        ("cluster.slot_export", 0),
         ("aof.buffer", 0),
         ("lua.caches", 0),
         ("functions.caches", 0),
+    ] {
+        integer(reply, name, value as i64);
+    }
+    let tables: u64 = overheads.iter().map(|(_, main, _)| main).sum();
+    overheads.iter().for_each(|overhead| write_database(reply, *overhead));
+    for (name, value) in [
+        ("overhead.db.hashtable.lut", tables),
+        // Tables grow a bounded segment at a time.
+        ("overhead.db.hashtable.rehashing", 0),
         ("overhead.total", figures.overhead()),
+        ("db.dict.rehashing.count", 0),
         ("keys.count", figures.keys),
         ("keys.bytes-per-key", figures.dataset().checked_div(figures.keys).unwrap_or(0)),
         ("dataset.bytes", figures.dataset()),
@@ -159,8 +183,19 @@ fn stats(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
         reply.double(value);
         pairs += 1;
     }
-    reply.finish_map(start, pairs);
+    reply.finish_map(start, pairs + overheads.len());
     Ok(())
+}
+
+/// The section of one database that has keys: its tables, and its wheel, which is all that deadlines take outside the
+/// entries.
+fn write_database(reply: &mut Reply, (number, main, expires): (usize, u64, u64)) {
+    reply.bulk(format!("db.{number}").as_bytes());
+    reply.map(2);
+    reply.bulk(b"overhead.hashtable.main");
+    reply.integer(main as i64);
+    reply.bulk(b"overhead.hashtable.expires");
+    reply.integer(expires as i64);
 }
 
 /// Names what is out of the ordinary, with the figures it concludes from, or says that nothing is.
@@ -264,7 +299,28 @@ mod tests {
         }
         assert_eq!(bench.run(b"MEMORY PURGE\r\nMEMORY MALLOC-STATS"), b"+OK\r\n$6\r\nreport\r\n");
         bench.run(b"HELLO 3");
-        assert!(bench.run(b"MEMORY STATS").starts_with(b"%28\r\n"));
+        assert!(bench.run(b"MEMORY STATS").starts_with(b"%35\r\n"), "34 and the section of the one database");
+    }
+
+    #[test]
+    fn each_database_with_keys_has_a_section_that_grows_with_it() {
+        let mut bench = Bench::new();
+        let figure = |bench: &mut Bench, section: &str, name: &str| -> Option<usize> {
+            let stats = String::from_utf8(bench.run(b"MEMORY STATS")).expect("text");
+            let section = stats.split_once(&format!("{section}\r\n"))?.1;
+            section.split_once(&format!("{name}\r\n:"))?.1.split_once("\r\n")?.0.parse().ok()
+        };
+        let main = "overhead.hashtable.main";
+        assert_eq!(figure(&mut bench, "db.0", main), None);
+        bench.run(b"SELECT 3\r\nSET a 1");
+        assert_eq!(figure(&mut bench, "db.0", main), None);
+        let before = figure(&mut bench, "db.3", main).expect("a section");
+        for n in 0..20_000 {
+            bench.run(format!("SET {n} v EX 100").as_bytes());
+        }
+        let per_key = (figure(&mut bench, "db.3", main).expect("a section") - before) as f64 / 20_000.0;
+        assert!((7.0..20.0).contains(&per_key), "nine entries to a cache line, and growth: {per_key}");
+        assert!(figure(&mut bench, "db.3", "overhead.hashtable.expires").is_some_and(|bytes| bytes > 10_000));
     }
 
     #[test]

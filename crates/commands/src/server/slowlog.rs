@@ -19,6 +19,7 @@ const SUBCOMMAND: Command =
 pub(super) const SUBCOMMANDS: &[Command] = &[
     Command {
         name: "GET",
+        tips: &["request_policy:all_nodes", "nondeterministic_output"],
         arity: Arity::AtLeast(2),
         complexity: "O(N) where N is the number of entries returned",
         summary: "Return the newest slow commands (10 if not told how many, all for -1).",
@@ -27,9 +28,16 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
         ..SUBCOMMAND
     },
     Command { since: "6.2.0", ..HELP },
-    Command { name: "LEN", summary: "Count the entries of the log.", run: Run::Body(len), ..SUBCOMMAND },
+    Command {
+        name: "LEN",
+        tips: &["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"],
+        summary: "Count the entries of the log.",
+        run: Run::Body(len),
+        ..SUBCOMMAND
+    },
     Command {
         name: "RESET",
+        tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
         complexity: "O(N) where N is the number of entries in the log",
         summary: "Empty the log.",
         run: Run::Body(reset),

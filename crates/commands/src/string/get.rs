@@ -65,7 +65,7 @@ pub(super) const GETEX: Command = Command {
     name: "GETEX",
     arity: Arity::AtLeast(2),
     flags: WRITE.and(FAST),
-    keys: &[KeySpec::one(1, RW.and(ACCESS).and(UPDATE))],
+    keys: &[KeySpec::one(1, RW.and(ACCESS).and(UPDATE)).noted("RW and UPDATE because it changes the TTL")],
     group: Group::String,
     since: "6.2.0",
     summary: "Returns the value of a key and sets or removes its deadline.",

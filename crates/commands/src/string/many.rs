@@ -17,6 +17,7 @@ const PAIRS: Argument =
 
 pub(super) const MGET: Command = Command {
     name: "MGET",
+    tips: &["request_policy:multi_shard"],
     arity: Arity::AtLeast(2),
     flags: READONLY.and(FAST),
     keys: &[KeySpec::range(1, -1, 1, RO.and(ACCESS))],
@@ -39,6 +40,7 @@ fn mget(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 pub(super) const MSET: Command = Command {
     name: "MSET",
+    tips: &["request_policy:multi_shard", "response_policy:all_succeeded"],
     arity: Arity::AtLeast(3),
     flags: WRITE.and(DENYOOM),
     keys: &[KeySpec::range(1, -1, 2, OW.and(UPDATE))],

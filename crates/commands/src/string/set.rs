@@ -20,7 +20,8 @@ pub(super) const SET: Command = Command {
     name: "SET",
     arity: Arity::AtLeast(3),
     flags: WRITE.and(DENYOOM).and(QUICK),
-    keys: &[KeySpec::one(1, RW.and(ACCESS).and(UPDATE).and(VARIABLE_FLAGS))],
+    keys: &[KeySpec::one(1, RW.and(ACCESS).and(UPDATE).and(VARIABLE_FLAGS))
+        .noted("RW and ACCESS due to the optional `GET` argument")],
     group: Group::String,
     summary: "Sets the value of a key, whatever it held; creates the key if there is none.",
     args: &[

@@ -72,6 +72,10 @@ pub(super) struct Header {
 pub(super) struct Segment(u64);
 
 impl Segment {
+    pub(super) fn memory_bytes(self) -> usize {
+        Segment::layout(self.class()).size()
+    }
+
     fn layout(class: usize) -> Layout {
         Layout::from_size_align((BUCKETS[class] + 1) * 64, 64).expect("a segment is at most 1 GiB")
     }

@@ -50,11 +50,11 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         Refusal::Warn,
         "clients have no common limit; client-output-buffer-limit and client-query-buffer-limit bound each one",
     ),
-    Directive::accepted(
+    Directive::live(
         "lfu-log-factor",
         Kind::Int { min: 0, max: INT_MAX },
         "10",
-        "each step of the LFU counter takes twice the accesses of the one before",
+        "The scale on which OBJECT FREQ tells accesses; eviction counts the same whatever it is.",
     ),
     Directive::live(
         "lfu-decay-time",
