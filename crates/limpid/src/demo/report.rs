@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::client::{Client, Reply};
 use super::player::Played;
 use crate::bench::{bytes_text, grouped, latency_text};
+use observe::name::{Name, from_base64};
 use observe::report::value::named;
 
 /// Rows of each table: what a person reads before scrolling.
@@ -108,7 +109,7 @@ fn verdict(report: &Value) -> String {
             out,
             "  {}. {}: {}",
             index + 1,
-            string(&finding["culprit"]),
+            name_of(finding, "culprit").shown(),
             string(&finding["finding"])
         );
         let evidence = finding["evidence"].as_object().into_iter().flatten();
@@ -137,8 +138,11 @@ fn figure(name: &str, value: &Value) -> String {
 /// The server's hottest keys beside the exact counts of the player.
 fn hot_keys(hotkeys: &Value, played: &Played) -> String {
     let rows = rows(&hotkeys["since_reset"]);
-    let reported: Vec<(String, u64)> =
-        rows.iter().map(|row| (string(&row["key"]), whole(&row["operations"]))).collect();
+    // What is not known whole is compared with nothing that was sent, as a key without a name.
+    let reported: Vec<(Vec<u8>, u64)> = rows
+        .iter()
+        .map(|row| (bytes_of(row, "key").unwrap_or_default(), whole(&row["operations"])))
+        .collect();
     let compared = played.exact.compare(&reported);
     let mut table = new_table(&["key", "share", "operations", "at most off by", "exactly sent", "error"], 1);
     let mut within = 0;
@@ -146,7 +150,7 @@ fn hot_keys(hotkeys: &Value, played: &Played) -> String {
         let bound = whole(&row["undercount_max"]) + whole(&row["sampling_error"]);
         within += usize::from(compared.reported.abs_diff(compared.exact) <= bound);
         table.add_row([
-            compared.key.clone(),
+            name_of(row, "key").shown(),
             format!("{:.2} %", float(&row["share_percent"])),
             grouped(compared.reported),
             grouped(bound),
@@ -293,6 +297,28 @@ fn see_more(port: u16, admin: Option<SocketAddr>) -> String {
     out
 }
 
+/// The bytes of a name in a map of the server's JSON, if they are known.
+fn bytes_of(map: &Value, field: &str) -> Option<Vec<u8>> {
+    match map[field].as_str() {
+        Some(text) => Some(text.as_bytes().to_vec()),
+        None => from_base64(map[format!("{field}_base64")].as_str()?),
+    }
+}
+
+/// A name in a map of the server's JSON, as it is shown to people: see docs/profiling.md.
+fn name_of(map: &Value, field: &str) -> Name {
+    let hash = map[format!("{field}_hash")].as_str().and_then(|hash| u64::from_str_radix(hash, 16).ok());
+    let beginning = bytes_of(map, &format!("{field}_beginning"));
+    match (bytes_of(map, field), beginning, hash) {
+        (Some(bytes), _, _) => Name::whole(&bytes),
+        (None, Some(bytes), Some(hash)) => {
+            let length = whole(&map[format!("{field}_length_bytes")]) as usize;
+            Name::Beginning { bytes: bytes.into(), length, hash }
+        }
+        (None, _, hash) => hash.map_or_else(|| Name::Hidden("?".to_owned()), Name::Unnamed),
+    }
+}
+
 /// The rows of a list that are printed.
 fn rows(list: &Value) -> &[Value] {
     let all = list.as_array().map_or(&[][..], Vec::as_slice);
@@ -363,6 +389,28 @@ mod tests {
         assert!(text.contains("+10.00 %"), "{text}");
         assert!(text.contains("2 of the true 2 hottest keys found"), "{text}");
         assert!(text.contains("1 of 2 counts within the stated bound, the largest error 10.00 %"), "{text}");
+    }
+
+    #[test]
+    fn names_are_read_whole_and_shown_safely() {
+        let mut played = Played::default();
+        (0..3).for_each(|_| played.exact.add(b"\xff\n"));
+        let hotkeys = json!({"since_reset": [
+            {"key": null, "key_base64": "/wo=", "operations": 3, "share_percent": 60.0},
+            {"key": "a\u{202e}", "operations": 1},
+            {"key": null, "key_beginning": "ab", "key_length_bytes": 300, "key_hash": "000000000000000f"},
+            {"key": null, "key_hash": "00000000000000ff"},
+        ]});
+        let text = hot_keys(&hotkeys, &played);
+        for shown in [
+            "\\xff\\n ",
+            "a\\u{202e} ",
+            "ab\u{2026} (300 bytes, hash 000000000000000f)",
+            "(unnamed 00000000000000ff)",
+        ] {
+            assert!(text.contains(shown), "{shown} in {text}");
+        }
+        assert!(text.lines().any(|line| line.contains("\\xff\\n") && line.ends_with("+0.00 %")), "{text}");
     }
 
     #[test]

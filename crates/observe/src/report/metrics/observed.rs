@@ -20,6 +20,7 @@ use crate::record::prefix::{NodeCounts, Prefix};
 use crate::record::{OBSERVERS, Snapshot, Switches};
 use crate::report::Input;
 use crate::report::findings::{Level, findings};
+use crate::report::prefixes::has_placeholder;
 use std::collections::BTreeMap;
 
 /// Prefixes that have series at a time, those with most memory.
@@ -190,7 +191,7 @@ fn prefixes(out: &mut Exposition, counters: &Snapshot, input: &Input<'_>) {
 
 /// Whether a prefix of one token stands for many keys, so that its name is none of a key.
 fn is_namespace(prefix: &Prefix) -> bool {
-    prefix.depth == 1 && (prefix.subtree.keys > prefix.own.keys || prefix.shape.contains('{'))
+    prefix.depth == 1 && (prefix.subtree.keys > prefix.own.keys || has_placeholder(&prefix.shape))
 }
 
 fn verdict(out: &mut Exposition, input: &Input<'_>) {
@@ -284,7 +285,7 @@ mod tests {
             let node = recorder.prefix_of(key.as_bytes());
             recorder.added(node, key.len(), value_bytes, total_bytes);
         };
-        for key in ["secretname", "user:1:cart", "user:2:cart", "session:abc", "42"] {
+        for key in ["secretname", "{secretname}", "user:1:cart", "user:2:cart", "session:abc", "42"] {
             add(key, 10, 40);
         }
         for many in 0..100 {
