@@ -376,6 +376,26 @@ fn a_taken_port_stops_the_start_unless_it_is_the_default() {
     );
 }
 
+/// More than there are places, none of which sends a whole request: the oldest leave, and the others stay.
+#[test]
+fn more_silent_connections_than_places_do_not_keep_a_probe_waiting() {
+    const SILENT: usize = 300;
+    const PLACES: usize = 256;
+    let admin = Admin::start(&[]);
+    let mut silent: Vec<TcpStream> = (0..SILENT).map(|_| admin.connect()).collect();
+    silent.iter_mut().step_by(2).for_each(|stream| stream.write_all(b"GET /metrics HT").expect("sent"));
+    assert_eq!(admin.get("/healthz").body, "ok\n");
+    // Whoever is left was not cut off by a deadline: so the answer did not wait for one.
+    let is_open = |stream: &TcpStream| {
+        stream.set_nonblocking(true).expect("a socket option");
+        matches!(stream.peek(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    };
+    let open: Vec<bool> = silent.iter().map(is_open).collect();
+    let (gone, left) = open.split_at(SILENT + 1 - PLACES);
+    assert!(left.iter().all(|open| *open), "{open:?}");
+    assert!(gone.iter().all(|open| !open), "{open:?}");
+}
+
 #[test]
 fn idle_and_half_open_connections_do_not_keep_others_out() {
     let admin = Admin::start(&[]);
