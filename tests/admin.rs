@@ -365,7 +365,10 @@ fn a_taken_port_stops_the_start_unless_it_is_the_default() {
         .expect("it runs");
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains(&format!("cannot open the admin port 127.0.0.1:{port}")), "{said}");
+    let says = format!("cannot open the admin port 127.0.0.1:{port}");
+    let all = format!("{said}{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!((said.matches(&says).count(), all.matches(&says).count()), (1, 1), "{all}");
+    assert!(said.contains("choose another port with 'admin-port'"), "{said}");
     // Whether or not somebody else has the default port, the server starts.
     let default = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 8080)));
     let server = Server::limpid(&["--admin-port", "8080"]);

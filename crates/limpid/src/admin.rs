@@ -15,6 +15,7 @@ mod page;
 mod places;
 mod routes;
 
+use crate::listen;
 use axum::Router;
 use commands::Instance;
 use hyper::server::conn::http1;
@@ -81,7 +82,9 @@ pub fn start(instance: &Arc<Instance>, data_port: u16) -> io::Result<Option<Admi
             Ok(None)
         }
         Err(error) => {
-            Err(io::Error::new(error.kind(), format!("cannot open the admin port {bind}:{port}: {error}")))
+            let hint = listen::advice(error.kind(), "admin-port");
+            let text = format!("cannot open the admin port {bind}:{port}: {error}{hint}");
+            Err(io::Error::new(error.kind(), text))
         }
     }
 }
