@@ -73,10 +73,11 @@ pub fn info_number(info: &str, field: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// The whole text. `port` is where more can be asked.
-///
-/// `admin` is where the page is, when there is one.
-pub fn text(profile: &Profile, played: &Played, port: u16, admin: Option<SocketAddr>) -> String {
+/// Where more can be asked after the demo, and where the page is, when there is one.
+pub type Afterwards = (SocketAddr, Option<SocketAddr>);
+
+/// The whole text. `afterwards` is none when the server ends with the demo.
+pub fn text(profile: &Profile, played: &Played, afterwards: Option<Afterwards>) -> String {
     let mut out = String::new();
     section(&mut out, "VERDICT", &profile.report, verdict);
     section(&mut out, "HOTTEST KEYS", &profile.hotkeys, |hotkeys| hot_keys(hotkeys, played));
@@ -84,7 +85,8 @@ pub fn text(profile: &Profile, played: &Played, port: u16, admin: Option<SocketA
     section(&mut out, "LATENCY BY STAGE", &profile.latency, latency);
     section(&mut out, "SIZES", &profile.sizes, sizes);
     let _ = writeln!(out, "HIT RATIO\n{}", hit_ratio(profile, played));
-    let _ = write!(out, "SEE MORE\n{}", see_more(port, admin));
+    let more = afterwards.map_or_else(|| HOW_TO_STAY.to_owned(), |(server, page)| see_more(server, page));
+    let _ = write!(out, "SEE MORE\n{more}");
     out
 }
 
@@ -235,6 +237,9 @@ fn is_question(command: &str) -> bool {
 }
 
 fn sizes(sizes: &Value) -> String {
+    if whole(&sizes["keys"]) == 0 {
+        return "  no key is stored\n".to_owned();
+    }
     let mut out = format!(
         "  {} keys: names {} on average, values {}, overhead {} B for each key\n",
         grouped(whole(&sizes["keys"])),
@@ -272,9 +277,14 @@ fn hit_ratio(profile: &Profile, played: &Played) -> String {
     )
 }
 
+const HOW_TO_STAY: &str = "\
+  The server has ended with the demo. `limpid demo --stay --port 7000` keeps it, and says how to ask it more:
+  its page in a browser, or PROF REPORT, HOTKEYS, LATENCY, PREFIXES, SIZES, CLIENTS and COST from redis-cli.
+";
+
 /// `-3`: texts of several lines are printed as they are only when they come as RESP3's verbatim strings; redis-cli shows
 /// those of RESP2 with every line break escaped.
-fn see_more(port: u16, admin: Option<SocketAddr>) -> String {
+fn see_more(server: SocketAddr, admin: Option<SocketAddr>) -> String {
     const COMMANDS: [(&str, &str); 8] = [
         ("PROF REPORT", "the verdict with findings and evidence"),
         ("PROF HOTKEYS TEXT", "hot keys by operations, CPU, bytes, writes, misses"),
@@ -285,13 +295,14 @@ fn see_more(port: u16, admin: Option<SocketAddr>) -> String {
         ("PROF COST TEXT", "what all this seeing costs"),
         ("INFO everything", "what exporters read; `redis-cli --hotkeys --bigkeys --memkeys` work too"),
     ];
+    let host = if server.ip().is_loopback() { String::new() } else { format!(" -h {}", server.ip()) };
     let mut out = String::new();
     if let Some(address) = admin {
         let _ =
             writeln!(out, "  http://{address}/ in a browser: the same as a page, with /metrics beside it");
     }
     for (command, what) in COMMANDS {
-        let _ = writeln!(out, "  redis-cli -3 -p {port} {command:<21}  {what}");
+        let _ = writeln!(out, "  redis-cli -3{host} -p {} {command:<21}  {what}", server.port());
     }
     out.push_str("  (-3 keeps the line breaks of TEXT; JSON instead of TEXT is for programs)\n");
     out
@@ -392,6 +403,12 @@ mod tests {
     }
 
     #[test]
+    fn without_keys_there_are_no_figures_of_keys() {
+        let none = json!({"keys": 0, "overhead_per_key_bytes": null, "value_lengths": []});
+        assert_eq!(sizes(&none), "  no key is stored\n");
+    }
+
+    #[test]
     fn names_are_read_whole_and_shown_safely() {
         let mut played = Played::default();
         (0..3).for_each(|_| played.exact.add(b"\xff\n"));
@@ -439,7 +456,13 @@ mod tests {
             sizes: missing(),
             info: "keyspace_hits:3\r\nkeyspace_misses:1\r\n".to_owned(),
         };
-        let text = text(&profile, &Played::default(), 7000, Some(SocketAddr::from(([127, 0, 0, 1], 8080))));
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let ended = text(&profile, &Played::default(), None);
+        assert!(ended.contains("limpid demo --stay") && !ended.contains("http://"), "{ended}");
+        assert!(!ended.contains("redis-cli -3"), "{ended}");
+        let remote = see_more(SocketAddr::from(([10, 0, 0, 7], 6379)), None);
+        assert!(remote.contains("redis-cli -3 -h 10.0.0.7 -p 6379 PROF REPORT"), "{remote}");
+        let text = text(&profile, &Played::default(), Some((local(7000), Some(local(8080)))));
         assert!(
             text.contains("VERDICT\n  healthy; 1 thing(s) could be cheaper\n  1. obj:{n}: long names"),
             "{text}"
