@@ -184,7 +184,8 @@ fn links(html: &mut String, data_port: u16, query: Option<&str>) {
     }
     let _ = write!(
         html,
-        "</table></div><p class=\"dim\">The same from any client: <code>redis-cli -p {data_port} PROF REPORT</code>. \
+        "</table></div><p class=\"dim\">The same from any client: <code>redis-cli -3 -p {data_port} PROF REPORT</code> \
+         (-3 keeps its line breaks). \
          Lists take <code>?count=20</code>, latency takes <code>?command=get</code>.</p>"
     );
 }
@@ -236,6 +237,7 @@ mod tests {
     fn links_carry_the_token_of_the_address() {
         let mut html = String::new();
         links(&mut html, 6379, Some("token=a%26b"));
+        assert!(html.contains("<code>redis-cli -3 -p 6379 PROF REPORT</code>"), "{html}");
         assert!(html.contains("href=\"/metrics?token=a%26b\""), "{html}");
         assert!(html.contains("href=\"/api/profile/report?token=a%26b&amp;format=text\""), "{html}");
         let mut open = String::new();
