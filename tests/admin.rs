@@ -237,6 +237,44 @@ fn metrics_have_the_exporter_s_names_and_true_figures_in_both_formats() {
     assert!(head.header("content-length").parse::<u64>().expect("a length") > 1000);
 }
 
+/// Deep pipelines, in which the fast commands are sampled, while others scrape.
+#[test]
+fn no_histogram_counts_more_than_there_were_calls() {
+    let admin = Admin::start(&["--io-threads", "2"]);
+    let batch: String = (0..64).map(|at| format!("SET k{at} v\r\nGET k{at}\r\nEXISTS k{at}\r\n")).collect();
+    let rounds = 40;
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut stream =
+                    TcpStream::connect((Ipv4Addr::LOCALHOST, admin.server.port)).expect("the server");
+                stream.set_read_timeout(Some(REPLY_TIMEOUT)).expect("a timeout");
+                // `+OK`, `$1 v` and `:1` for each.
+                let mut replies = vec![0; 64 * (5 + 7 + 4)];
+                for _ in 0..rounds {
+                    stream.write_all(batch.as_bytes()).expect("sent");
+                    stream.read_exact(&mut replies).expect("the replies");
+                }
+            });
+        }
+        (0..10).for_each(|_| drop(histograms_are_within_their_calls(&admin)));
+    });
+    let series = histograms_are_within_their_calls(&admin);
+    assert_eq!(series["redis_commands_total{cmd=\"get\"}"], f64::from(3 * 64 * rounds));
+    assert!(series["redis_commands_latencies_usec_count{cmd=\"get\"}"] > f64::from(64 * rounds));
+}
+
+fn histograms_are_within_their_calls(admin: &Admin) -> HashMap<String, f64> {
+    let series = checked(&admin.get("/metrics").body, false);
+    for (name, count) in series.iter().filter(|(name, _)| name.contains("_count{cmd=\"")) {
+        let (_, command) = name.split_once("cmd=\"").expect("a command");
+        let (command, _) = command.split_once('"').expect("its end");
+        let calls = series[&format!("redis_commands_total{{cmd=\"{command}\"}}")];
+        assert!(*count <= calls, "{name} is {count} of {calls} calls");
+    }
+    series
+}
+
 #[test]
 fn counters_do_not_shrink_from_scrape_to_scrape_nor_by_a_profile_reset() {
     let admin = Admin::start(&[]);
