@@ -31,6 +31,9 @@ const SECONDS_BOUNDS: usize = 12;
 /// Bounds of `redis_commands_latencies_usec`: powers of two up to 1.05 s.
 const USEC_BOUNDS: u32 = 21;
 
+/// The exporter takes over what INFO latencystats has, in per cent; these are its default.
+const PERCENTILES: [f64; 3] = [50.0, 99.0, 99.9];
+
 /// Writes all of them. `counters` are the merged recorders as they are; `input` may have a window that begins later.
 pub fn write(out: &mut Exposition, counters: &Snapshot, input: &Input<'_>, switches: Switches) {
     commands(out, counters, input);
@@ -82,6 +85,17 @@ fn latencies(out: &mut Exposition, counters: &Snapshot, input: &Input<'_>) {
             let buckets = cumulative(run, bounds, 1.0);
             let labels = [("cmd", (input.command_name)(stats.command))];
             family.histogram(&labels, &buckets, run.sum() as f64 / 1e3, run.count());
+        }
+    }
+    let help = "Run time per command in microseconds: percentiles since the start or the last reset.";
+    let mut family = out.family("redis_latency_percentiles_usec", Kind::Summary, help);
+    for stats in counters.latency.commands() {
+        let run = stats.stage(Stage::Run);
+        if run.count() > 0 {
+            let quantiles = PERCENTILES
+                .map(|percentile| (percentile.to_string(), run.percentile(percentile / 100.0) as f64 / 1e3));
+            let labels = [("cmd", (input.command_name)(stats.command))];
+            family.summary(&labels, &quantiles, run.sum() as f64 / 1e3, run.count());
         }
     }
     let help = "Time per command and stage: wait, lock, run, log, flush; FAST commands in deep pipelines are sampled.";
@@ -265,6 +279,9 @@ mod tests {
             "redis_commands_latencies_usec_bucket{cmd=\"get\",le=\"1048576\"} 4",
             "redis_commands_latencies_usec_bucket{cmd=\"get\",le=\"+Inf\"} 5",
             "redis_commands_latencies_usec_sum{cmd=\"get\"} 9000076.5",
+            "# TYPE redis_latency_percentiles_usec summary",
+            "redis_latency_percentiles_usec_sum{cmd=\"get\"} 9000076.5",
+            "redis_latency_percentiles_usec_count{cmd=\"get\"} 5",
             "limpid_command_duration_seconds_bucket{cmd=\"get\",stage=\"run\",le=\"0.000001\"} 1",
             "limpid_command_duration_seconds_bucket{cmd=\"get\",stage=\"run\",le=\"0.000256\"} 4",
             "limpid_command_duration_seconds_bucket{cmd=\"get\",stage=\"run\",le=\"4.194304\"} 4",
