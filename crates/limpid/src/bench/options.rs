@@ -221,7 +221,7 @@ pub fn several_processes(arguments: &[OsString]) -> Option<String> {
     }
     let options: Vec<String> = pids.iter().map(|pid| format!("--server-pid {pid}")).collect();
     Some(format!(
-        "--server-pid takes one process, and {} are {}: `pidof` names every process of that name.\n  Give the one          that serves (`ss -ltnp` names it), or, if they are one server together, {}",
+        "--server-pid takes one process, and {} are {}: `pidof` names every process of that name.\n  Give the one that serves (`ss -ltnp` names it), or, if they are one server together, {}",
         pids.join(" "),
         pids.len(),
         options.join(" ")
