@@ -145,13 +145,14 @@ fn checked(text: &str, is_openmetrics: bool) -> HashMap<String, f64> {
         if let Some(typed) = line.strip_prefix("# TYPE ") {
             let (name, of) = typed.split_once(' ').expect("a type");
             assert_eq!(name, family);
-            assert!(["counter", "gauge", "histogram"].contains(&of), "{line}");
+            assert!(["counter", "gauge", "histogram", "summary"].contains(&of), "{line}");
             kind = of.to_owned();
             continue;
         }
         let (name, labels, value) = sample(line);
         let suffixes: &[&str] = match (kind.as_str(), is_openmetrics) {
             ("histogram", _) => &["_bucket", "_sum", "_count"],
+            ("summary", _) => &["", "_sum", "_count"],
             ("counter", true) => &["_total"],
             _ => &[""],
         };
@@ -237,6 +238,88 @@ fn metrics_have_the_exporter_s_names_and_true_figures_in_both_formats() {
     assert!(head.header("content-length").parse::<u64>().expect("a length") > 1000);
 }
 
+/// Deep pipelines, in which the fast commands are sampled, while others scrape.
+#[test]
+fn no_histogram_counts_more_than_there_were_calls() {
+    let admin = Admin::start(&["--io-threads", "2"]);
+    let batch: String = (0..64).map(|at| format!("SET k{at} v\r\nGET k{at}\r\nEXISTS k{at}\r\n")).collect();
+    let rounds = 40;
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut stream =
+                    TcpStream::connect((Ipv4Addr::LOCALHOST, admin.server.port)).expect("the server");
+                stream.set_read_timeout(Some(REPLY_TIMEOUT)).expect("a timeout");
+                // `+OK`, `$1 v` and `:1` for each.
+                let mut replies = vec![0; 64 * (5 + 7 + 4)];
+                for _ in 0..rounds {
+                    stream.write_all(batch.as_bytes()).expect("sent");
+                    stream.read_exact(&mut replies).expect("the replies");
+                }
+            });
+        }
+        (0..10).for_each(|_| drop(histograms_are_within_their_calls(&admin)));
+    });
+    let series = histograms_are_within_their_calls(&admin);
+    assert_eq!(series["redis_commands_total{cmd=\"get\"}"], f64::from(3 * 64 * rounds));
+    assert!(series["redis_commands_latencies_usec_count{cmd=\"get\"}"] > f64::from(64 * rounds));
+}
+
+fn histograms_are_within_their_calls(admin: &Admin) -> HashMap<String, f64> {
+    let series = checked(&admin.get("/metrics").body, false);
+    for (name, count) in series.iter().filter(|(name, _)| name.contains("_count{cmd=\"")) {
+        let (_, command) = name.split_once("cmd=\"").expect("a command");
+        let (command, _) = command.split_once('"').expect("its end");
+        let calls = series[&format!("redis_commands_total{{cmd=\"{command}\"}}")];
+        assert!(*count <= calls, "{name} is {count} of {calls} calls");
+    }
+    series
+}
+
+/// What the exporter's dashboards ask for, of a server that has nothing of the features left out.
+#[test]
+fn the_dashboards_of_the_exporter_find_their_series() {
+    let admin = Admin::start(&["--maxmemory", "100mb", "--slowlog-log-slower-than", "0"]);
+    traffic(&admin);
+    let body = admin.get("/metrics").body;
+    let series = checked(&body, false);
+    for (name, expected) in [
+        ("redis_config_maxmemory", 104_857_600.0),
+        ("redis_config_maxclients", 10_000.0),
+        ("redis_cpu_sys_children_seconds_total", 0.0),
+        ("redis_cpu_user_children_seconds_total", 0.0),
+        ("redis_rejected_connections_total", 0.0),
+        ("redis_slowlog_length", 128.0),
+        ("redis_slowlog_last_id", 404.0),
+        ("redis_latency_percentiles_usec_count{cmd=\"get\"}", 202.0),
+    ] {
+        assert_eq!(series.get(name), Some(&expected), "{name}");
+    }
+    for name in [
+        "redis_process_id",
+        "redis_start_time_seconds",
+        "redis_memory_used_rss_bytes",
+        "redis_memory_used_peak_bytes",
+        "redis_memory_used_startup_bytes",
+        "redis_allocator_resident_bytes",
+        "redis_connections_received_total",
+        "redis_commands_processed_total",
+        "redis_last_slow_execution_duration_seconds",
+        "redis_latency_percentiles_usec{cmd=\"get\",quantile=\"99.9\"}",
+    ] {
+        assert!(series.get(name).is_some_and(|value| *value > 0.0), "{name}: {:?}", series.get(name));
+    }
+    for name in
+        ["redis_cpu_sys_seconds_total", "redis_cpu_user_seconds_total", "redis_instantaneous_ops_per_sec"]
+    {
+        assert!(series.contains_key(name), "{name}");
+    }
+    let info = series.keys().find(|name| name.starts_with("redis_instance_info{")).expect("the instance");
+    for label in ["role=\"master\"", "redis_version=", "redis_mode=", "os=", "tcp_port=", "process_id="] {
+        assert!(info.contains(label), "{label} in {info}");
+    }
+}
+
 #[test]
 fn counters_do_not_shrink_from_scrape_to_scrape_nor_by_a_profile_reset() {
     let admin = Admin::start(&[]);
@@ -292,6 +375,7 @@ fn the_profile_is_served_as_json_and_text() {
         ["/", "/api/profile/hotkeys", "/api/profile/report", "/api/profile/report?format=text", "/metrics"]
     {
         let body = admin.get(path).body;
+        let body = body.replace("redis_cpu_user_", "");
         assert!(!body.contains("topsecret") && !body.contains("user"), "{path}: {body}");
     }
 }
@@ -365,7 +449,10 @@ fn a_taken_port_stops_the_start_unless_it_is_the_default() {
         .expect("it runs");
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains(&format!("cannot open the admin port 127.0.0.1:{port}")), "{said}");
+    let says = format!("cannot open the admin port 127.0.0.1:{port}");
+    let all = format!("{said}{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!((said.matches(&says).count(), all.matches(&says).count()), (1, 1), "{all}");
+    assert!(said.contains("choose another port with 'admin-port'"), "{said}");
     // Whether or not somebody else has the default port, the server starts.
     let default = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 8080)));
     let server = Server::limpid(&["--admin-port", "8080"]);
@@ -374,6 +461,26 @@ fn a_taken_port_stops_the_start_unless_it_is_the_default() {
         "{}",
         server.log()
     );
+}
+
+/// More than there are places, none of which sends a whole request: the oldest leave, and the others stay.
+#[test]
+fn more_silent_connections_than_places_do_not_keep_a_probe_waiting() {
+    const SILENT: usize = 300;
+    const PLACES: usize = 256;
+    let admin = Admin::start(&[]);
+    let mut silent: Vec<TcpStream> = (0..SILENT).map(|_| admin.connect()).collect();
+    silent.iter_mut().step_by(2).for_each(|stream| stream.write_all(b"GET /metrics HT").expect("sent"));
+    assert_eq!(admin.get("/healthz").body, "ok\n");
+    // Whoever is left was not cut off by a deadline: so the answer did not wait for one.
+    let is_open = |stream: &TcpStream| {
+        stream.set_nonblocking(true).expect("a socket option");
+        matches!(stream.peek(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    };
+    let open: Vec<bool> = silent.iter().map(is_open).collect();
+    let (gone, left) = open.split_at(SILENT + 1 - PLACES);
+    assert!(left.iter().all(|open| *open), "{open:?}");
+    assert!(gone.iter().all(|open| !open), "{open:?}");
 }
 
 #[test]

@@ -5,32 +5,36 @@
 //!
 //! Invariants: (1) one thread runs a current-thread runtime; reports are made on one more, which lives only while they
 //! are, so that probes are answered even when a report waits for a worker; (2) connections, the size of a request's head
-//! and every wait are bounded; (3) an address beyond this machine needs a token, which the configuration has checked.
+//! and every wait are bounded, and connections that send nothing keep nobody else out; (3) an address beyond this machine needs a token, which the configuration has checked.
 //!
 //! Thread safety: `Admin` is the main thread's; it shares the instance.
 
 mod access;
 mod figures;
 mod page;
+mod places;
 mod routes;
 
+use crate::listen;
 use axum::Router;
 use commands::Instance;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use places::Places;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
-/// Connections at a time; more wait in the backlog. Scrapers and people need a handful.
+/// Connections at a time: scrapers and people need a handful. When there are more, those that are silent make room.
 const CONNECTIONS_MAX: usize = 256;
-/// The head of a request must have come by then, and the next one of a kept connection: idle connections that hold all
-/// places keep a probe waiting no longer than a probe waits.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// The head of a request must have come by then, and the next one of a kept connection: longer than the 15 s between two
+/// scrapes, so that a scraper need not connect anew. Whoever holds places in silence keeps nobody waiting, see `places`.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// A connection is closed after this long: nobody reads an answer for longer.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(600);
 /// Largest head of a request, in bytes.
@@ -78,7 +82,9 @@ pub fn start(instance: &Arc<Instance>, data_port: u16) -> io::Result<Option<Admi
             Ok(None)
         }
         Err(error) => {
-            Err(io::Error::new(error.kind(), format!("cannot open the admin port {bind}:{port}: {error}")))
+            let hint = listen::advice(error.kind(), "admin-port");
+            let text = format!("cannot open the admin port {bind}:{port}: {error}{hint}");
+            Err(io::Error::new(error.kind(), text))
         }
     }
 }
@@ -116,9 +122,8 @@ async fn serve(listener: TcpListener, router: Router) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!("The admin port cannot be served: {error}"),
     };
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    // The semaphore is never closed.
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+    let places = Places::new(CONNECTIONS_MAX);
+    loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -127,16 +132,28 @@ async fn serve(listener: TcpListener, router: Router) {
                 continue;
             }
         };
-        let service = TowerToHyperService::new(router.clone());
+        // After accepting: silent connections make room only for one that has come.
+        let place = places.take().await;
+        let (router, answered) = (TowerToHyperService::new(router.clone()), Arc::clone(&place));
+        let service = service_fn(move |request| {
+            let (answering, answer) = (answered.answering(), router.call(request));
+            async move {
+                let answer = answer.await;
+                drop(answering);
+                answer
+            }
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(HEAD_BYTES_MAX)
             .serve_connection(TokioIo::new(stream), service);
         tokio::spawn(async move {
-            // A client that goes away is none of our errors.
-            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, connection).await;
-            drop(place);
+            tokio::select! {
+                // A client that goes away is none of our errors.
+                _ = tokio::time::timeout(CONNECTION_TIMEOUT, connection) => {}
+                () = place.asked_to_leave() => {}
+            }
         });
     }
 }

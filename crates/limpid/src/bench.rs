@@ -33,7 +33,7 @@ use request::{RequestMix, RequestTemplate, value_bytes};
 
 pub use figures::{bytes_text, latency_text, say};
 pub use keys::mix64;
-pub use options::{BenchArgs, Seconds};
+pub use options::{BenchArgs, Seconds, several_processes};
 
 /// Filling uses a deep pipeline: it is not measured.
 const PREFILL_PIPELINE: u64 = 64;

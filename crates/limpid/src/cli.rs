@@ -12,9 +12,10 @@
 use std::ffi::OsString;
 use std::io::Write;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::bench::BenchArgs;
+use crate::bench::{BenchArgs, several_processes};
 use crate::demo::DemoArgs;
 
 const LONG_ABOUT: &str = "\
@@ -23,7 +24,8 @@ prefix holds the memory, and how long each command waited and ran.";
 
 const EXAMPLES: &str = "\
 EXAMPLES:
-    limpid                              serve on 127.0.0.1:6379, in memory
+    limpid                              serve on port 6379 of every address, in memory; without a password only
+                                        this machine is let in (--bind 127.0.0.1 listens nowhere else)
     limpid --port 7000 --maxmemory 1gb  any redis.conf directive works as --name value
     limpid /etc/limpid.conf             serve with a configuration file
     limpid demo                         play real traffic at a server and print what it saw
@@ -128,6 +130,11 @@ fn try_parse(mut arguments: Vec<OsString>) -> Result<Invocation, clap::Error> {
             arguments.remove(0);
             return Ok(Invocation::Serve(arguments));
         }
+        Some("bench") => {
+            if let Some(text) = several_processes(&arguments) {
+                return Err(CommandLine::command().error(ErrorKind::TooManyValues, text));
+            }
+        }
         Some(first) if is_for_clap(first) => {}
         _ => return Ok(Invocation::Serve(arguments)),
     }
@@ -214,6 +221,41 @@ mod tests {
             assert_eq!(error.kind(), clap::error::ErrorKind::DisplayHelp, "{line}");
         }
         assert!(version_line().starts_with("Limpid server v="));
+    }
+
+    #[test]
+    fn the_help_says_where_a_server_listens_by_default() {
+        let settings = commands::config::Settings::new();
+        assert_eq!((settings.bind(), settings.port()), (vec!["*".to_owned(), "-::*".to_owned()], 6379));
+        assert!(settings.text("protected-mode") == "yes" && settings.text("requirepass").is_empty());
+        let help = parsed("--help").expect_err("help").to_string();
+        assert!(help.contains("port 6379 of every address") && !help.contains("on 127.0.0.1:6379"), "{help}");
+    }
+
+    #[test]
+    fn several_pids_behind_one_option_are_told_so() {
+        for line in ["bench --server-pid 4711 4712", "bench -P 16 --server-pid=4711 4712 4713 --prefill"] {
+            let error = parsed(line).expect_err(line);
+            let text = error.to_string();
+            assert_eq!(error.exit_code(), 2, "{line}");
+            assert!(
+                text.contains("4711 4712") && text.contains("--server-pid 4711 --server-pid 4712"),
+                "{text}"
+            );
+            assert!(text.contains("pidof"), "{text}");
+        }
+        // In quotes it is one argument.
+        let quoted = ["bench", "--server-pid", "4711 4712"].map(OsString::from).to_vec();
+        assert!(
+            try_parse(quoted).expect_err("two").to_string().contains("--server-pid 4711 --server-pid 4712")
+        );
+        for line in [
+            "bench --server-pid 4711",
+            "bench --server-pid 4711 --server-pid 4712",
+            "bench --server-pid 4711 -c 2",
+        ] {
+            assert!(matches!(parsed(line), Ok(Invocation::Bench(_))), "{line}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -128,8 +128,14 @@ fn run_demo(args: &DemoArgs, start_server: StartServer) -> Result<ExitCode, Stri
             Traffic::Recording(Recording::load().map_err(damaged)?)
         }
     };
-    // A trace that cannot be read is better known before a server is started for it.
-    traffic.cursor().map_err(|error| error.to_string())?;
+    // A trace that cannot be played is better known before a server is started for it.
+    let mut cursor = traffic.cursor().map_err(|error| error.to_string())?;
+    if cursor.next().map_err(|error| error.to_string())?.is_none() {
+        let path = args.trace.as_deref().unwrap_or(Path::new("the recording")).display();
+        return Err(format!(
+            "there is nothing to play in {path}: it has no line `op,key,size,ttl`; see limpid demo --help"
+        ));
+    }
     let (address, server) = match &args.connect {
         Some(target) => (resolve(target)?, None),
         None => {
@@ -151,9 +157,12 @@ fn run_demo(args: &DemoArgs, start_server: StartServer) -> Result<ExitCode, Stri
     }
     say(format_args!("{}\n", summary(&played, &traffic, args)));
     let profile = report::Profile::ask(&mut client).map_err(broken)?;
+    let is_interrupted = interrupted.load(Ordering::Relaxed);
+    // Nobody is told to ask a server that ends with the demo.
+    let stays = args.connect.is_some() || (args.stay && !is_interrupted);
     let admin = server.as_ref().and_then(|server| server.admin);
-    say(report::text(&profile, &played, address.port(), admin));
-    if interrupted.load(Ordering::Relaxed) {
+    say(report::text(&profile, &played, stays.then_some((address, admin))));
+    if is_interrupted {
         return Ok(ExitCode::from(EXIT_INTERRUPTED));
     }
     Ok(finish(args, server, address))
@@ -180,7 +189,9 @@ fn directives(args: &DemoArgs) -> Result<Vec<OsString>, String> {
         Some(port) => port,
         None => free_port().map_err(|error| format!("there is no free port: {error}"))?,
     };
-    let text = format!("--bind 127.0.0.1 --port {port} --loglevel warning");
+    // The page is for looking around afterwards.
+    let admin = if args.stay { "" } else { " --admin-port 0" };
+    let text = format!("--bind 127.0.0.1 --port {port} --loglevel warning{admin}");
     Ok(text.split(' ').map(OsString::from).collect())
 }
 
@@ -279,26 +290,40 @@ fn summary(played: &Played, traffic: &Traffic, args: &DemoArgs) -> String {
     text
 }
 
-/// Keeps the server when asked to, and says how to come back when not.
+/// Keeps the server when asked to.
 fn finish(args: &DemoArgs, server: Option<RunningServer>, address: SocketAddr) -> ExitCode {
     match server {
         Some(server) if args.stay => {
             say(format_args!("\nStill serving on {address}; Ctrl-C ends it."));
             (server.wait)()
         }
-        Some(_) => {
-            say(format_args!(
-                "\nThe server has ended with the demo; `limpid demo --stay --port 7000` keeps it for these commands."
-            ));
-            ExitCode::SUCCESS
-        }
-        None => ExitCode::SUCCESS,
+        Some(_) | None => ExitCode::SUCCESS,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trace_without_a_line_is_refused_before_a_server_is_started() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: DemoArgs,
+        }
+        for text in ["", "op,key,size,ttl\n", "# nothing\n\n"] {
+            let file = tempfile::NamedTempFile::new().expect("a file");
+            std::fs::write(file.path(), text).expect("written");
+            let path = file.path().to_str().expect("text");
+            let line: Line = clap::Parser::try_parse_from(["demo", "--trace", path]).expect("valid");
+            let refused = run_demo(&line.args, |_| panic!("a server was started"));
+            assert!(
+                refused.expect_err("nothing to play").contains("there is nothing to play in"),
+                "{text:?}"
+            );
+        }
+    }
 
     #[test]
     fn free_ports_can_be_listened_on() {

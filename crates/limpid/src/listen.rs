@@ -74,7 +74,9 @@ pub fn open(settings: &Settings) -> io::Result<(Vec<Listener>, u16)> {
             }
             Err(error) if is_optional => tracing::debug!("Not listening on {name}: {error}"),
             Err(error) => {
-                let text = format!("Could not create server TCP listening socket {name}:{wanted}: {error}");
+                let hint = advice(error.kind(), "port");
+                let text =
+                    format!("Could not create server TCP listening socket {name}:{wanted}: {error}{hint}");
                 return Err(io::Error::new(error.kind(), text));
             }
         }
@@ -86,6 +88,24 @@ pub fn open(settings: &Settings) -> io::Result<(Vec<Listener>, u16)> {
         return Err(io::Error::other("no address to listen on: set bind and port, or unixsocket"));
     }
     Ok((listeners, port))
+}
+
+/// What to do about an address that cannot be listened on, to be put behind the error. `directive` chooses the port.
+pub fn advice(kind: io::ErrorKind, directive: &str) -> String {
+    match kind {
+        io::ErrorKind::AddrInUse => format!(
+            ". Another process listens there (`ss -ltnp` names it): stop it, or choose another port with '{directive}'."
+        ),
+        io::ErrorKind::PermissionDenied => {
+            format!(". Ports below 1024 need a privilege: choose another one with '{directive}'.")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            ". This machine does not have that address (`ip address` lists those it \
+                                            has): a leading '-' in 'bind' passes over what is missing."
+                .to_owned()
+        }
+        _ => String::new(),
+    }
 }
 
 fn bind_tcp(name: &str, port: u16, backlog: u32) -> io::Result<TcpListener> {

@@ -15,7 +15,6 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -195,10 +194,11 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     let running = match started {
         Ok(running) => running,
         Err(error) => {
-            tracing::error!("{error}");
-            if !is_log_on_stderr(&settings) {
-                eprintln!("limpid: {error}");
+            // Once: a log on standard output is read beside standard error, at a terminal as by a service manager.
+            if !settings.text("logfile").is_empty() {
+                tracing::error!("{error}");
             }
+            eprintln!("limpid: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -215,13 +215,6 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     supervision.stopping();
     tracing::info!("Limpid is now ready to exit, bye bye...");
     ExitCode::SUCCESS
-}
-
-/// Whether lines of the log are seen where errors are: on the same terminal, or in the same file.
-fn is_log_on_stderr(settings: &Settings) -> bool {
-    let place = |descriptor: &str| std::fs::metadata(descriptor).map(|place| (place.dev(), place.ino())).ok();
-    let is_on_stdout = settings.text("logfile").is_empty() && settings.text("loglevel") != "nothing";
-    is_on_stdout && place("/proc/self/fd/1").is_some_and(|stdout| place("/proc/self/fd/2") == Some(stdout))
 }
 
 fn log(notice: &Notice) {

@@ -5,12 +5,14 @@
 //! can feed the same recorders.
 //!
 //! - [`record`]: the recorders, one set per worker thread, bounded memory, merged on read.
+//! - [`name`]: names that others chose, for people and for programs.
 //! - [`report`]: trees of figures, each with its window and its error bound, and the verdict over them.
 //! - [`os`]: the clock; the only place here where `unsafe` is allowed.
 //!
 //! Thread safety: a recorder belongs to one worker and is a plain value; only the prefix tree is shared.
 #![deny(unsafe_code)]
 
+pub mod name;
 pub mod os;
 pub mod record;
 pub mod report;

@@ -27,6 +27,7 @@ pub mod histogram;
 pub mod hotkeys;
 pub mod key_summary;
 pub mod latency;
+pub mod long_names;
 pub mod prefix;
 pub mod prefix_tree;
 pub mod sampler;

@@ -30,7 +30,7 @@ impl Form {
 /// Writes a report.
 pub(super) fn write(reply: &mut Reply, report: &Node, form: Form) {
     match form {
-        Form::Resp => write_node(reply, report),
+        Form::Resp => write_node(reply, &report.for_programs()),
         Form::Json => reply.bulk(report.to_json().to_string().as_bytes()),
         Form::Text => reply.verbatim("txt", &report.to_text()),
     }
@@ -51,6 +51,8 @@ fn write_node(reply: &mut Reply, node: &Node) {
             items.iter().for_each(|item| write_node(reply, item));
         }
         Node::Text(text) => reply.bulk(text.as_bytes()),
+        Node::Bytes(bytes) => reply.bulk(bytes),
+        Node::Name(name) => reply.bulk(name.shown().as_bytes()),
         Node::Integer(integer) => reply.integer(*integer),
         Node::Number(number) => reply.double(*number),
         Node::Bool(truth) => reply.boolean(*truth),

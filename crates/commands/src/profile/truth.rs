@@ -290,6 +290,56 @@ fn no_name_leaves_while_keys_are_redacted() {
     );
 }
 
+/// Every key that a client can send is told apart from every other, by people and by programs.
+#[test]
+fn names_leave_whole_for_programs_and_unambiguous_for_people() {
+    let mut bench = Bench::new();
+    let long = "long".repeat(400);
+    let keys: [&[u8]; 7] =
+        [b"a\\nb", b"a\nb", b"", b"\"\"", b"\xff\xfe", "x\u{202e}y".as_bytes(), long.as_bytes()];
+    for (at, key) in keys.iter().enumerate() {
+        let request =
+            [&format!("*2\r\n$3\r\nGET\r\n${}\r\n", key.len()).into_bytes()[..], key, b"\r\n"].concat();
+        // In this order: the first is the hottest.
+        (0..20 * (keys.len() - at)).for_each(|_| drop(bench.run(&request)));
+    }
+    let report = json(&mut bench, "PROF HOTKEYS JSON");
+    let rows = report["since_reset"].as_array().expect("rows").clone();
+    assert_eq!(rows.len(), keys.len());
+    for (key, row) in keys.iter().zip(&rows) {
+        match std::str::from_utf8(key) {
+            Ok(text) => assert_eq!((row["key"].as_str(), row.get("key_base64")), (Some(text), None)),
+            Err(_) => assert_eq!(
+                (row["key"].is_null(), row["key_base64"].as_str()),
+                (true, Some(&observe::name::base64(key)[..]))
+            ),
+        }
+    }
+    let resp = bench.run(b"PROF HOTKEYS RESP");
+    for key in keys {
+        let field = [&b"$3\r\nkey\r\n"[..], format!("${}\r\n", key.len()).as_bytes(), key, b"\r\n"].concat();
+        assert!(
+            resp.windows(field.len()).any(|bytes| bytes == field),
+            "{:?}",
+            key.escape_ascii().to_string()
+        );
+    }
+    let text = String::from_utf8(bench.run(b"PROF HOTKEYS TEXT")).expect("text");
+    let shown = ["a\\\\nb", "a\\nb", "\"\"", "\\\"\"", "\\xff\\xfe", "x\\u{202e}y"];
+    let rows: Vec<&str> =
+        text.split("since reset").nth(1).expect("the list").lines().skip(2).take(7).collect();
+    for (shown, row) in shown.iter().zip(&rows) {
+        assert_eq!(row.split_whitespace().next(), Some(*shown), "{text}");
+    }
+    let cut = format!("{}\u{2026} (1600 bytes, hash ", &long[..128]);
+    assert!(rows.last().is_some_and(|row| row.trim_start().starts_with(&cut)), "{text}");
+    // The culprit of a finding is a key too.
+    (0..2_000).for_each(|_| drop(bench.run(b"*2\r\n$3\r\nGET\r\n$3\r\n\xffhi\r\n")));
+    let advice = json(&mut bench, "PROF ADVICE JSON");
+    assert_eq!((advice[0]["culprit"].is_null(), advice[0]["culprit_base64"].as_str()), (true, Some("/2hp")));
+    assert!(advice[0]["remedy"].as_str().is_some_and(|remedy| remedy.contains("\\xffhi")), "{advice}");
+}
+
 #[test]
 fn options_are_understood_or_refused() {
     let mut bench = Bench::with(Settings::new(), 2);

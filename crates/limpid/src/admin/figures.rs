@@ -55,6 +55,15 @@ fn resident_bytes() -> u64 {
     pages * rustix::param::page_size() as u64
 }
 
+/// Processor time in user and system mode, then that of ended children, in seconds, with the resolution of /proc: fields 14
+/// to 17 of proc_pid_stat(5), counted from behind the name, which may hold anything.
+fn cpu_modes_s(stat: &str) -> [f64; 4] {
+    let ticks_per_second = rustix::param::clock_ticks_per_second() as f64;
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let mut ticks = after_name.split_whitespace().skip(11).map(|field| field.parse().unwrap_or(0.0));
+    [0; 4].map(|_| ticks.next().unwrap_or(0.0) / ticks_per_second)
+}
+
 /// Processor time of all threads, seconds.
 fn cpu_s() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
@@ -64,6 +73,8 @@ fn cpu_s() -> f64 {
 /// Writes all families of this module.
 pub fn write(out: &mut Exposition, instance: &Instance, server: &ServerFigures) {
     process(out, instance, server);
+    processor(out);
+    slow_commands(out, instance);
     clients(out, instance, server);
     memory(out, instance, server);
     let mut family = out.family("redis_db_keys", Kind::Gauge, "Keys per database.");
@@ -87,6 +98,9 @@ fn process(out: &mut Exposition, instance: &Instance, server: &ServerFigures) {
         ("maxmemory_policy", settings.maxmemory_policy().name()),
         ("tcp_port", &settings.port().to_string()),
         ("run_id", &instance.run_id),
+        ("process_id", &std::process::id().to_string()),
+        ("os", std::env::consts::OS),
+        ("server_name", "limpid"),
     ];
     out.family("redis_instance_info", Kind::Gauge, "What the server is.").sample(&labels, 1.0);
     let version = [("version", env!("CARGO_PKG_VERSION"))];
@@ -96,7 +110,7 @@ fn process(out: &mut Exposition, instance: &Instance, server: &ServerFigures) {
         ("redis_uptime_in_seconds", "Time since the start.", server.uptime_s.floor()),
         ("redis_start_time_seconds", "When the server was started, Unix time.", started_s.floor()),
         ("limpid_worker_threads", "Threads that execute commands.", instance.workers as f64),
-        ("redis_slowlog_length", "Entries of the slow log.", instance.slow_log.len() as f64),
+        ("redis_process_id", "The process.", f64::from(std::process::id())),
         ("redis_connected_slaves", "Replicas: there is no replication yet.", 0.0),
     ] {
         out.single(name, Kind::Gauge, help, value);
@@ -118,6 +132,56 @@ fn process(out: &mut Exposition, instance: &Instance, server: &ServerFigures) {
     ] {
         out.single(name, Kind::Counter, help, value.load(Relaxed) as f64);
     }
+}
+
+fn processor(out: &mut Exposition) {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let [user, system, children_user, children_system] = cpu_modes_s(&stat);
+    for (name, help, value) in [
+        ("redis_cpu_sys_seconds_total", "Processor time in the kernel.", system),
+        ("redis_cpu_user_seconds_total", "Processor time outside the kernel.", user),
+        (
+            "redis_cpu_sys_children_seconds_total",
+            "Processor time of ended children in the kernel.",
+            children_system,
+        ),
+        (
+            "redis_cpu_user_children_seconds_total",
+            "Processor time of ended children outside the kernel.",
+            children_user,
+        ),
+    ] {
+        out.single(name, Kind::Counter, help, value);
+    }
+}
+
+/// The slow log, and the spikes of LATENCY.
+fn slow_commands(out: &mut Exposition, instance: &Instance) {
+    let newest = instance.slow_log.newest(1).pop();
+    let (id, seconds) = newest.map_or((0, 0.0), |entry| (entry.id, entry.duration_us as f64 / 1e6));
+    for (name, help, value) in [
+        ("redis_slowlog_length", "Entries of the slow log.", instance.slow_log.len() as f64),
+        ("redis_slowlog_last_id", "Number of the newest entry of the slow log, 0 without one.", id as f64),
+        (
+            "redis_last_slow_execution_duration_seconds",
+            "Run time of the newest entry of the slow log, 0 without one.",
+            seconds,
+        ),
+    ] {
+        out.single(name, Kind::Gauge, help, value);
+    }
+    let last: Vec<(&str, i64, u64)> = instance
+        .spikes
+        .all()
+        .into_iter()
+        .filter_map(|(event, series)| series.samples.back().map(|&(at_s, ms)| (event, at_s, ms)))
+        .collect();
+    let help = "When an event last took longer than latency-monitor-threshold, Unix time.";
+    let mut family = out.family("redis_latency_spike_last", Kind::Gauge, help);
+    last.iter().for_each(|&(event, at_s, _)| family.sample(&[("event_name", event)], at_s as f64));
+    let help = "How long it took then.";
+    let mut family = out.family("redis_latency_spike_duration_seconds", Kind::Gauge, help);
+    last.iter().for_each(|&(event, _, ms)| family.sample(&[("event_name", event)], ms as f64 / 1e3));
 }
 
 fn clients(out: &mut Exposition, instance: &Instance, server: &ServerFigures) {
@@ -155,16 +219,49 @@ fn clients(out: &mut Exposition, instance: &Instance, server: &ServerFigures) {
 fn memory(out: &mut Exposition, instance: &Instance, server: &ServerFigures) {
     let used = server.memory_used_bytes as f64;
     let resident = server.memory_resident_bytes as f64;
+    let limit = instance.settings.maxmemory_bytes() as f64;
+    let startup = instance.counters.memory_startup_bytes.load(Relaxed) as f64;
+    let allocator = instance.allocator.get().map(|allocator| (allocator.figures)()).unwrap_or_default();
+    let rates = instance.rates.per_second(instance.now_ms());
     let ratio = if used > 0.0 { resident / used } else { 0.0 };
     let help = "Resident memory divided by used memory.";
     for (name, help, value) in [
         ("redis_memory_used_bytes", "Memory allocated.", used),
         ("redis_memory_used_peak_bytes", "The most that was allocated.", server.memory_peak_bytes as f64),
         ("redis_memory_used_rss_bytes", "Resident memory.", resident),
-        ("redis_memory_max_bytes", "maxmemory; 0 is no limit.", instance.settings.maxmemory_bytes() as f64),
+        ("redis_memory_used_startup_bytes", "Memory allocated when the server had started.", startup),
+        ("redis_memory_max_bytes", "maxmemory; 0 is no limit.", limit),
+        ("redis_config_maxmemory", "The setting maxmemory.", limit),
+        ("redis_allocator_allocated_bytes", "Memory the allocator handed out.", allocator.allocated as f64),
+        ("redis_allocator_active_bytes", "Memory in the allocator's used pages.", allocator.active as f64),
+        ("redis_allocator_resident_bytes", "Resident memory of the allocator.", allocator.resident as f64),
+        ("redis_instantaneous_ops_per_sec", "Commands a second, now.", rates.commands as f64),
+        (
+            "redis_instantaneous_input_kbps",
+            "Kilobytes received a second, now.",
+            rates.bytes_in as f64 / 1024.0,
+        ),
+        ("redis_instantaneous_output_kbps", "Kilobytes sent a second, now.", rates.bytes_out as f64 / 1024.0),
         ("redis_mem_fragmentation_ratio", help, ratio),
         ("redis_memory_fragmentation_ratio", help, ratio),
     ] {
         out.single(name, Kind::Gauge, help, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_is_found_behind_any_name() {
+        let ticks = rustix::param::clock_ticks_per_second();
+        let stat = format!(
+            "42 (a) b (c)) S 1 42 42 0 -1 4194560 1 2 3 4 {} {} {ticks} 0 20 0",
+            3 * ticks,
+            2 * ticks
+        );
+        assert_eq!(cpu_modes_s(&stat), [3.0, 2.0, 1.0, 0.0]);
+        assert_eq!(cpu_modes_s("nonsense"), [0.0; 4]);
     }
 }

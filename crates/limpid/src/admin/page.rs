@@ -11,6 +11,7 @@ use super::figures::ServerFigures;
 use super::routes::REPORTS;
 use commands::Instance;
 use commands::profile::Evidence;
+use observe::name::Name;
 use observe::report::findings::{Level, findings};
 use observe::report::value::{Node, bytes, duration};
 use observe::report::{hotkeys, prefixes, verdict};
@@ -39,7 +40,7 @@ border-radius:6px;background:var(--card)}.verdict.bad{border-left-color:var(--ba
 border-radius:6px}td,th{padding:.4rem .8rem;text-align:right;border-top:1px solid var(--line);\
 font-variant-numeric:tabular-nums;white-space:nowrap}th{font-weight:500;color:var(--dim);border-top:0}\
 td:first-child,th:first-child{text-align:left}.links td{text-align:left;white-space:normal}\
-code{font:13px ui-monospace,monospace}";
+code{font:13px ui-monospace,monospace;unicode-bidi:isolate}";
 
 /// The page. `token` is what the request's address had, for the links.
 pub fn index(instance: &Instance, data_port: u16, token: Option<&[u8]>) -> String {
@@ -81,7 +82,7 @@ pub fn index(instance: &Instance, data_port: u16, token: Option<&[u8]>) -> Strin
     ];
     let named = hot.get("since_reset").map_or(&[][..], Node::items).iter().filter(|row| {
         // A key that was never proven heavy has no name; a person can do nothing with its hash.
-        row.get("key").and_then(Node::as_text).is_some_and(|key| !key.starts_with("(unnamed "))
+        row.get("key").and_then(Node::as_name).is_some_and(Name::is_named)
     });
     table(&mut html, "Hottest keys", Some(&Node::List(named.cloned().collect())), &columns);
     let by_prefix = prefixes::report(&input, ROWS);
@@ -144,6 +145,7 @@ fn table(html: &mut String, title: &str, list: Option<&Node>, columns: &[(&str, 
 fn cell(name: &str, value: Option<&Node>) -> String {
     match value {
         Some(Node::Text(text)) => format!("<code>{}</code>", escaped(text)),
+        Some(Node::Name(name)) => format!("<code>{}</code>", escaped(&name.shown())),
         Some(node) => match node.as_f64() {
             Some(number) if name.ends_with("_bytes") => bytes(number),
             Some(number) if name.ends_with("_percent") => format!("{number:.1} %"),
@@ -182,7 +184,8 @@ fn links(html: &mut String, data_port: u16, query: Option<&str>) {
     }
     let _ = write!(
         html,
-        "</table></div><p class=\"dim\">The same from any client: <code>redis-cli -p {data_port} PROF REPORT</code>. \
+        "</table></div><p class=\"dim\">The same from any client: <code>redis-cli -3 -p {data_port} PROF REPORT</code> \
+         (-3 keeps its line breaks). \
          Lists take <code>?count=20</code>, latency takes <code>?command=get</code>.</p>"
     );
 }
@@ -219,12 +222,12 @@ mod tests {
     fn what_others_named_cannot_become_markup() {
         assert_eq!(escaped("<script>\"a\"&'b'"), "&lt;script&gt;&quot;a&quot;&amp;&#39;b&#39;");
         let row = Node::Map(vec![
-            ("key".into(), Node::text("<b>")),
+            ("key".into(), Node::Name(Name::whole("<b>\u{202e}\n".as_bytes()))),
             ("size_bytes".into(), Node::integer(2048_u64)),
         ]);
         let mut html = String::new();
         table(&mut html, "Keys", Some(&Node::List(vec![row])), &[("key", "key"), ("size_bytes", "size")]);
-        assert!(html.contains("<td><code>&lt;b&gt;</code></td><td>2.00 KiB</td>"), "{html}");
+        assert!(html.contains("<td><code>&lt;b&gt;\\u{202e}\\n</code></td><td>2.00 KiB</td>"), "{html}");
         let mut none = String::new();
         table(&mut none, "Keys", Some(&Node::List(vec![])), &[]);
         assert_eq!(none, "");
@@ -234,6 +237,7 @@ mod tests {
     fn links_carry_the_token_of_the_address() {
         let mut html = String::new();
         links(&mut html, 6379, Some("token=a%26b"));
+        assert!(html.contains("<code>redis-cli -3 -p 6379 PROF REPORT</code>"), "{html}");
         assert!(html.contains("href=\"/metrics?token=a%26b\""), "{html}");
         assert!(html.contains("href=\"/api/profile/report?token=a%26b&amp;format=text\""), "{html}");
         let mut open = String::new();

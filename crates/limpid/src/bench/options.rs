@@ -2,6 +2,7 @@
 //!
 //! Thread safety: plain data.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -204,6 +205,27 @@ pub struct LoadArgs {
     /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
+}
+
+/// What to say when one `--server-pid` is followed by several numbers, as an unquoted `$(pidof limpid)` gives them when
+/// more than one server runs; else None. The parser would call the second one an unknown subcommand.
+pub fn several_processes(arguments: &[OsString]) -> Option<String> {
+    let words: Vec<&str> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
+    let option = words.iter().position(|word| word.starts_with("--server-pid"))?;
+    let first = words[option].strip_prefix("--server-pid=").into_iter();
+    let behind = words[option + 1..].iter().copied();
+    let values = first.chain(behind).flat_map(str::split_whitespace);
+    let pids: Vec<&str> = values.take_while(|word| word.parse::<u32>().is_ok()).collect();
+    if pids.len() < 2 {
+        return None;
+    }
+    let options: Vec<String> = pids.iter().map(|pid| format!("--server-pid {pid}")).collect();
+    Some(format!(
+        "--server-pid takes one process, and {} are {}: `pidof` names every process of that name.\n  Give the one that serves (`ss -ltnp` names it), or, if they are one server together, {}",
+        pids.join(" "),
+        pids.len(),
+        options.join(" ")
+    ))
 }
 
 /// A proportion of SETs to GETs.

@@ -23,7 +23,7 @@ pub struct ExactCounts {
 /// One of the server's hot keys beside the truth.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
-    pub key: String,
+    pub key: Vec<u8>,
     pub reported: u64,
     pub exact: u64,
 }
@@ -80,22 +80,18 @@ impl ExactCounts {
     }
 
     /// The server's figures beside the exact ones.
-    pub fn compare(&self, reported: &[(String, u64)]) -> Vec<Comparison> {
+    pub fn compare(&self, reported: &[(Vec<u8>, u64)]) -> Vec<Comparison> {
         reported
             .iter()
-            .map(|(key, count)| Comparison {
-                key: key.clone(),
-                reported: *count,
-                exact: self.of(key.as_bytes()),
-            })
+            .map(|(key, count)| Comparison { key: key.clone(), reported: *count, exact: self.of(key) })
             .collect()
     }
 
     /// How many of the true `top` hottest keys are among the first `top` of `reported`. A key that is exactly as hot
     /// as the last of the true ones counts too.
-    pub fn found(&self, reported: &[(String, u64)], top: usize) -> usize {
+    pub fn found(&self, reported: &[(Vec<u8>, u64)], top: usize) -> usize {
         let Some(least) = self.hottest(top).last().map(|(_, count)| *count) else { return 0 };
-        reported.iter().take(top).filter(|(key, _)| self.of(key.as_bytes()) >= least).count()
+        reported.iter().take(top).filter(|(key, _)| self.of(key) >= least).count()
     }
 }
 
@@ -124,7 +120,7 @@ mod tests {
         all.merge(counts(&[("c", 7), ("b", 1)]));
         assert_eq!((all.total(), all.keys(), all.is_complete()), (23, 3, true));
         assert_eq!(all.hottest(2), [(&b"a"[..], 10), (&b"c"[..], 7)]);
-        let reported = vec![("a".to_owned(), 11), ("b".to_owned(), 6), ("x".to_owned(), 1)];
+        let reported = vec![(b"a".to_vec(), 11), (b"b".to_vec(), 6), (b"x".to_vec(), 1)];
         let compared = all.compare(&reported);
         assert!((compared[0].relative_error() - 0.1).abs() < 1e-12);
         assert_eq!(compared[1].relative_error(), 0.0);
@@ -136,7 +132,7 @@ mod tests {
     #[test]
     fn ties_do_not_count_as_missed() {
         let all = counts(&[("a", 3), ("b", 2), ("c", 2)]);
-        assert_eq!(all.found(&[("a".to_owned(), 3), ("c".to_owned(), 2)], 2), 2);
+        assert_eq!(all.found(&[(b"a".to_vec(), 3), (b"c".to_vec(), 2)], 2), 2);
         assert_eq!(ExactCounts::default().found(&[], 3), 0);
     }
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::client::{Client, Reply};
 use super::player::Played;
 use crate::bench::{bytes_text, grouped, latency_text};
+use observe::name::{Name, from_base64};
 use observe::report::value::named;
 
 /// Rows of each table: what a person reads before scrolling.
@@ -72,10 +73,11 @@ pub fn info_number(info: &str, field: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// The whole text. `port` is where more can be asked.
-///
-/// `admin` is where the page is, when there is one.
-pub fn text(profile: &Profile, played: &Played, port: u16, admin: Option<SocketAddr>) -> String {
+/// Where more can be asked after the demo, and where the page is, when there is one.
+pub type Afterwards = (SocketAddr, Option<SocketAddr>);
+
+/// The whole text. `afterwards` is none when the server ends with the demo.
+pub fn text(profile: &Profile, played: &Played, afterwards: Option<Afterwards>) -> String {
     let mut out = String::new();
     section(&mut out, "VERDICT", &profile.report, verdict);
     section(&mut out, "HOTTEST KEYS", &profile.hotkeys, |hotkeys| hot_keys(hotkeys, played));
@@ -83,7 +85,8 @@ pub fn text(profile: &Profile, played: &Played, port: u16, admin: Option<SocketA
     section(&mut out, "LATENCY BY STAGE", &profile.latency, latency);
     section(&mut out, "SIZES", &profile.sizes, sizes);
     let _ = writeln!(out, "HIT RATIO\n{}", hit_ratio(profile, played));
-    let _ = write!(out, "SEE MORE\n{}", see_more(port, admin));
+    let more = afterwards.map_or_else(|| HOW_TO_STAY.to_owned(), |(server, page)| see_more(server, page));
+    let _ = write!(out, "SEE MORE\n{more}");
     out
 }
 
@@ -108,7 +111,7 @@ fn verdict(report: &Value) -> String {
             out,
             "  {}. {}: {}",
             index + 1,
-            string(&finding["culprit"]),
+            name_of(finding, "culprit").shown(),
             string(&finding["finding"])
         );
         let evidence = finding["evidence"].as_object().into_iter().flatten();
@@ -137,8 +140,11 @@ fn figure(name: &str, value: &Value) -> String {
 /// The server's hottest keys beside the exact counts of the player.
 fn hot_keys(hotkeys: &Value, played: &Played) -> String {
     let rows = rows(&hotkeys["since_reset"]);
-    let reported: Vec<(String, u64)> =
-        rows.iter().map(|row| (string(&row["key"]), whole(&row["operations"]))).collect();
+    // What is not known whole is compared with nothing that was sent, as a key without a name.
+    let reported: Vec<(Vec<u8>, u64)> = rows
+        .iter()
+        .map(|row| (bytes_of(row, "key").unwrap_or_default(), whole(&row["operations"])))
+        .collect();
     let compared = played.exact.compare(&reported);
     let mut table = new_table(&["key", "share", "operations", "at most off by", "exactly sent", "error"], 1);
     let mut within = 0;
@@ -146,7 +152,7 @@ fn hot_keys(hotkeys: &Value, played: &Played) -> String {
         let bound = whole(&row["undercount_max"]) + whole(&row["sampling_error"]);
         within += usize::from(compared.reported.abs_diff(compared.exact) <= bound);
         table.add_row([
-            compared.key.clone(),
+            name_of(row, "key").shown(),
             format!("{:.2} %", float(&row["share_percent"])),
             grouped(compared.reported),
             grouped(bound),
@@ -231,6 +237,9 @@ fn is_question(command: &str) -> bool {
 }
 
 fn sizes(sizes: &Value) -> String {
+    if whole(&sizes["keys"]) == 0 {
+        return "  no key is stored\n".to_owned();
+    }
     let mut out = format!(
         "  {} keys: names {} on average, values {}, overhead {} B for each key\n",
         grouped(whole(&sizes["keys"])),
@@ -268,9 +277,14 @@ fn hit_ratio(profile: &Profile, played: &Played) -> String {
     )
 }
 
+const HOW_TO_STAY: &str = "\
+  The server has ended with the demo. `limpid demo --stay --port 7000` keeps it, and says how to ask it more:
+  its page in a browser, or PROF REPORT, HOTKEYS, LATENCY, PREFIXES, SIZES, CLIENTS and COST from redis-cli.
+";
+
 /// `-3`: texts of several lines are printed as they are only when they come as RESP3's verbatim strings; redis-cli shows
 /// those of RESP2 with every line break escaped.
-fn see_more(port: u16, admin: Option<SocketAddr>) -> String {
+fn see_more(server: SocketAddr, admin: Option<SocketAddr>) -> String {
     const COMMANDS: [(&str, &str); 8] = [
         ("PROF REPORT", "the verdict with findings and evidence"),
         ("PROF HOTKEYS TEXT", "hot keys by operations, CPU, bytes, writes, misses"),
@@ -281,16 +295,39 @@ fn see_more(port: u16, admin: Option<SocketAddr>) -> String {
         ("PROF COST TEXT", "what all this seeing costs"),
         ("INFO everything", "what exporters read; `redis-cli --hotkeys --bigkeys --memkeys` work too"),
     ];
+    let host = if server.ip().is_loopback() { String::new() } else { format!(" -h {}", server.ip()) };
     let mut out = String::new();
     if let Some(address) = admin {
         let _ =
             writeln!(out, "  http://{address}/ in a browser: the same as a page, with /metrics beside it");
     }
     for (command, what) in COMMANDS {
-        let _ = writeln!(out, "  redis-cli -3 -p {port} {command:<21}  {what}");
+        let _ = writeln!(out, "  redis-cli -3{host} -p {} {command:<21}  {what}", server.port());
     }
     out.push_str("  (-3 keeps the line breaks of TEXT; JSON instead of TEXT is for programs)\n");
     out
+}
+
+/// The bytes of a name in a map of the server's JSON, if they are known.
+fn bytes_of(map: &Value, field: &str) -> Option<Vec<u8>> {
+    match map[field].as_str() {
+        Some(text) => Some(text.as_bytes().to_vec()),
+        None => from_base64(map[format!("{field}_base64")].as_str()?),
+    }
+}
+
+/// A name in a map of the server's JSON, as it is shown to people: see docs/profiling.md.
+fn name_of(map: &Value, field: &str) -> Name {
+    let hash = map[format!("{field}_hash")].as_str().and_then(|hash| u64::from_str_radix(hash, 16).ok());
+    let beginning = bytes_of(map, &format!("{field}_beginning"));
+    match (bytes_of(map, field), beginning, hash) {
+        (Some(bytes), _, _) => Name::whole(&bytes),
+        (None, Some(bytes), Some(hash)) => {
+            let length = whole(&map[format!("{field}_length_bytes")]) as usize;
+            Name::Beginning { bytes: bytes.into(), length, hash }
+        }
+        (None, _, hash) => hash.map_or_else(|| Name::Hidden("?".to_owned()), Name::Unnamed),
+    }
 }
 
 /// The rows of a list that are printed.
@@ -366,6 +403,34 @@ mod tests {
     }
 
     #[test]
+    fn without_keys_there_are_no_figures_of_keys() {
+        let none = json!({"keys": 0, "overhead_per_key_bytes": null, "value_lengths": []});
+        assert_eq!(sizes(&none), "  no key is stored\n");
+    }
+
+    #[test]
+    fn names_are_read_whole_and_shown_safely() {
+        let mut played = Played::default();
+        (0..3).for_each(|_| played.exact.add(b"\xff\n"));
+        let hotkeys = json!({"since_reset": [
+            {"key": null, "key_base64": "/wo=", "operations": 3, "share_percent": 60.0},
+            {"key": "a\u{202e}", "operations": 1},
+            {"key": null, "key_beginning": "ab", "key_length_bytes": 300, "key_hash": "000000000000000f"},
+            {"key": null, "key_hash": "00000000000000ff"},
+        ]});
+        let text = hot_keys(&hotkeys, &played);
+        for shown in [
+            "\\xff\\n ",
+            "a\\u{202e} ",
+            "ab\u{2026} (300 bytes, hash 000000000000000f)",
+            "(unnamed 00000000000000ff)",
+        ] {
+            assert!(text.contains(shown), "{shown} in {text}");
+        }
+        assert!(text.lines().any(|line| line.contains("\\xff\\n") && line.ends_with("+0.00 %")), "{text}");
+    }
+
+    #[test]
     fn the_demo_shows_the_traffic_and_not_its_own_questions() {
         let row = |command: &str| json!({"command": command, "calls": 7, "run_p99_usec": 1.5});
         let commands: Vec<Value> =
@@ -391,7 +456,13 @@ mod tests {
             sizes: missing(),
             info: "keyspace_hits:3\r\nkeyspace_misses:1\r\n".to_owned(),
         };
-        let text = text(&profile, &Played::default(), 7000, Some(SocketAddr::from(([127, 0, 0, 1], 8080))));
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let ended = text(&profile, &Played::default(), None);
+        assert!(ended.contains("limpid demo --stay") && !ended.contains("http://"), "{ended}");
+        assert!(!ended.contains("redis-cli -3"), "{ended}");
+        let remote = see_more(SocketAddr::from(([10, 0, 0, 7], 6379)), None);
+        assert!(remote.contains("redis-cli -3 -h 10.0.0.7 -p 6379 PROF REPORT"), "{remote}");
+        let text = text(&profile, &Played::default(), Some((local(7000), Some(local(8080)))));
         assert!(
             text.contains("VERDICT\n  healthy; 1 thing(s) could be cheaper\n  1. obj:{n}: long names"),
             "{text}"

@@ -14,12 +14,14 @@
 //! 2. Counts are of sampled commands times their weight. For depth classes that sample (see `sampler`) the
 //!    figure has a deviation of `sqrt((interval - 1) * count)` besides; [`Summary::sampling_error`] gives two.
 //! 3. CPU, bytes, reads, writes and misses of a key are counted while it holds its slot: lower bounds.
-//! 4. A key's name is copied once it is proven heavy in its window, at most [`NAME_BYTES_MAX`] of it.
+//! 4. A key's name is copied once it is proven heavy in its window: [`NAME_BYTES_MAX`] of it into the summary, and the
+//!    whole of a longer one beside (`long_names`), as long as there is room. What was cut says its length.
 //! 5. Memory: [`HotKeys::memory_bytes_max`], whatever the traffic.
 //!
 //! Thread safety: owned by one recorder; summaries are plain values.
 
 use super::key_summary::{name_bytes, with_database};
+use super::long_names::LongNames;
 use super::space_saving::{Slot, SpaceSaving};
 use std::collections::VecDeque;
 
@@ -37,7 +39,7 @@ pub const KEPT_KEYS: usize = 64;
 pub const COSTLY_CPU_NS: u32 = 4_000;
 /// A command that moves this much enters the summary by bytes.
 pub const COSTLY_BYTES: u32 = 4_096;
-/// Longest key name kept; longer ones are cut and say so.
+/// Bytes of a key's name that each summary keeps.
 pub const NAME_BYTES_MAX: usize = 128;
 /// Frozen windows kept.
 pub const WINDOWS: usize = 5;
@@ -132,6 +134,7 @@ pub struct HotKeys {
     window_start_ms: u64,
     previous_total: u64,
     windows: VecDeque<Window>,
+    long_names: LongNames,
     operations_total: Summary,
     cpu_total: Summary,
     bytes_total: Summary,
@@ -147,6 +150,7 @@ impl Default for HotKeys {
             window_start_ms: 0,
             previous_total: 0,
             windows: VecDeque::with_capacity(WINDOWS + 1),
+            long_names: LongNames::default(),
             operations_total: Summary::default(),
             cpu_total: Summary::default(),
             bytes_total: Summary::default(),
@@ -181,14 +185,15 @@ impl HotKeys {
         let weight = u64::from(access.weight);
         self.samples += 1;
         let threshold = self.operations.total().max(self.previous_total) / PROVEN_FRACTION;
-        note(self.operations.add(hash, weight), &access, threshold);
+        let long_names = &mut self.long_names;
+        note(self.operations.add(hash, weight), &access, threshold, long_names);
         if access.cpu_ns >= COSTLY_CPU_NS {
             let threshold = self.cpu.total() / PROVEN_FRACTION;
-            note(self.cpu.add(hash, u64::from(access.cpu_ns) * weight), &access, threshold);
+            note(self.cpu.add(hash, u64::from(access.cpu_ns) * weight), &access, threshold, long_names);
         }
         if access.bytes >= COSTLY_BYTES {
             let threshold = self.bytes.total() / PROVEN_FRACTION;
-            note(self.bytes.add(hash, u64::from(access.bytes) * weight), &access, threshold);
+            note(self.bytes.add(hash, u64::from(access.bytes) * weight), &access, threshold, long_names);
         }
     }
 
@@ -219,6 +224,19 @@ impl HotKeys {
         self.operations_total.merge(operations, OPERATION_SLOTS);
         self.cpu_total.merge(freeze(&mut self.cpu, 0), COSTLY_SLOTS);
         self.bytes_total.merge(freeze(&mut self.bytes, 0), COSTLY_SLOTS);
+        self.make_room_for_names();
+    }
+
+    /// Long names of keys that are light by every figure make room. Shares, because operations, nanoseconds and bytes
+    /// do not compare.
+    fn make_room_for_names(&mut self) {
+        let totals = [&self.operations_total, &self.cpu_total, &self.bytes_total];
+        let share = |summary: &Summary, hash: u64| {
+            let certain = summary.by_hash(hash).map_or(0, HotKey::certain);
+            u128::from(certain) * u128::from(u32::MAX) / u128::from(summary.total().max(1))
+        };
+        self.long_names
+            .make_room(|hash| totals.iter().map(|summary| share(summary, hash)).max().unwrap_or(0) as u64);
     }
 
     /// Accesses recorded since the reset.
@@ -233,7 +251,8 @@ impl HotKeys {
                 + summary.items().map(|(slot, _)| name_bytes(&slot.detail.name)).sum::<usize>()
         };
         let totals = [&self.operations_total, &self.cpu_total, &self.bytes_total];
-        live(&self.operations)
+        self.long_names.memory_bytes()
+            + live(&self.operations)
             + live(&self.cpu)
             + live(&self.bytes)
             + totals.iter().map(|summary| summary.memory_bytes()).sum::<usize>()
@@ -244,7 +263,7 @@ impl HotKeys {
                 .sum::<usize>()
     }
 
-    /// The bound of [`HotKeys::memory_bytes`]: 0.9 MiB if every name is as long as it may be, a third typically.
+    /// The bound of [`HotKeys::memory_bytes`]: 0.94 MiB if every name is as long as it may be, a third typically.
     pub const fn memory_bytes_max() -> usize {
         let name = NAME_BYTES_MAX + size_of::<KeyName>();
         let live = SpaceSaving::<Detail>::memory_bytes_max(OPERATION_SLOTS, KEPT_KEYS)
@@ -253,7 +272,11 @@ impl HotKeys {
         let names = (2 * slots + 3 * KEPT_KEYS) * name;
         // A total may keep the room of both sides of its last merge.
         let totals = (2 * slots + 3 * KEPT_KEYS) * size_of::<HotKey>();
-        live + totals + names + WINDOWS * (size_of::<Window>() + WINDOW_KEYS * (size_of::<HotKey>() + name))
+        let long_names = LongNames::memory_bytes_max();
+        live + totals
+            + names
+            + long_names
+            + WINDOWS * (size_of::<Window>() + WINDOW_KEYS * (size_of::<HotKey>() + name))
     }
 
     /// Forgets everything.
@@ -264,7 +287,7 @@ impl HotKeys {
 }
 
 #[inline]
-fn note(slot: (&mut Slot<Detail>, u64), access: &KeyAccess<'_>, threshold: u64) {
+fn note(slot: (&mut Slot<Detail>, u64), access: &KeyAccess<'_>, threshold: u64, long_names: &mut LongNames) {
     let (slot, count) = slot;
     let detail = &mut slot.detail;
     let weight = access.weight;
@@ -281,6 +304,9 @@ fn note(slot: (&mut Slot<Detail>, u64), access: &KeyAccess<'_>, threshold: u64) 
     *counter = counter.saturating_add(weight);
     if detail.name.is_none() && count - slot.error > threshold {
         detail.name = Some(Box::new(KeyName::copy(access.key)));
+        if access.key.len() > NAME_BYTES_MAX {
+            long_names.keep(slot.hash, access.key);
+        }
     }
 }
 
@@ -337,6 +363,9 @@ impl HotKeysSnapshot {
             }
         }
         self.recent_ms = self.recent_ms.max(recent_ms);
+        let summaries =
+            [&mut self.operations, &mut self.cpu, &mut self.bytes, &mut self.window, &mut self.recent];
+        summaries.into_iter().for_each(|summary| summary.complete_names(&worker.long_names));
     }
 }
 
@@ -563,8 +592,42 @@ mod tests {
         merged.add(&hotkeys, windows * WINDOW_MS);
         let key = merged.operations.top(1)[0].name.clone().expect("named");
         assert!(key.is_shortened() && key.length() == 10_000 && key.bytes().len() == NAME_BYTES_MAX);
+        let whole = merged.operations.keys().iter().filter_map(|key| key.name.as_ref());
+        let whole = whole.filter(|name| name.bytes().len() == 10_000).count();
+        assert!((1..=13).contains(&whole), "{whole} long names fit");
         hotkeys.reset();
         assert_eq!(hotkeys.samples(), 0);
+    }
+
+    #[test]
+    fn long_names_of_hot_keys_are_known_whole() {
+        let mut hotkeys = HotKeys::default();
+        let long = |at: u64| format!("{at}:{}", "long".repeat(500));
+        for second in 1..20 {
+            for access in 0..2_000_u64 {
+                // Half of the traffic is for three keys; the names of the others would fill the room many times.
+                let key =
+                    if access % 2 == 0 { access / 2 % 3 } else { 10 + (second * 2_000 + access) % 3_000 };
+                hotkeys.record(KeyAccess {
+                    db: 2,
+                    hash: hash(key),
+                    key: long(key).as_bytes(),
+                    weight: 1,
+                    access: Access::Read,
+                    cpu_ns: 100,
+                    bytes: 50,
+                });
+            }
+            hotkeys.rotate(second * WINDOW_MS);
+        }
+        assert!(hotkeys.memory_bytes() <= HotKeys::memory_bytes_max());
+        let mut merged = HotKeysSnapshot::default();
+        merged.add(&hotkeys, 20_000);
+        for summary in [&merged.operations, &merged.window, &merged.recent] {
+            let mut found = names(&summary.top(3));
+            found.sort();
+            assert_eq!(found, [long(0), long(1), long(2)]);
+        }
     }
 
     #[test]

@@ -12,9 +12,10 @@
 //! Thread safety: plain values.
 
 use super::hotkeys::NAME_BYTES_MAX;
+use super::long_names::LongNames;
 use std::cmp::Reverse;
 
-/// A key's name, cut to [`NAME_BYTES_MAX`].
+/// A key's name, cut to [`NAME_BYTES_MAX`] until [`Summary::complete_names`] finds the rest of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KeyName {
     bytes: Box<[u8]>,
@@ -180,7 +181,11 @@ impl Summary {
 
     /// A key by the hash it was recorded with.
     pub fn get(&self, db: u8, hash: u64) -> Option<&HotKey> {
-        let hash = with_database(db, hash);
+        self.by_hash(with_database(db, hash))
+    }
+
+    /// A key by the hash of key and database.
+    pub fn by_hash(&self, hash: u64) -> Option<&HotKey> {
         self.keys.binary_search_by_key(&hash, |key| key.hash).ok().and_then(|at| self.keys.get(at))
     }
 
@@ -212,6 +217,20 @@ impl Summary {
         }
         let interval = self.total as f64 / self.samples as f64;
         (2.0 * ((interval - 1.0) * count as f64).sqrt()).ceil() as u64
+    }
+
+    /// Makes names whole that were cut, as far as they are known. For a reader's copy: the bound of a recorder is that of
+    /// cut names.
+    pub fn complete_names(&mut self, whole: &LongNames) {
+        if whole.is_empty() {
+            return;
+        }
+        for key in &mut self.keys {
+            let name = key.name.as_mut().filter(|name| name.is_shortened());
+            if let Some((name, bytes)) = name.zip(whole.get(key.hash)) {
+                name.bytes = bytes.into();
+            }
+        }
     }
 
     /// Bytes held.

@@ -15,7 +15,8 @@
 //!
 //! Invariants:
 //! 1. A block is at most [`BLOCK_BYTES_MAX`]; there are at most [`COMMANDS_MAX`] blocks.
-//! 2. `calls`, `rejected` and `failed` are exact. Timings are weighted: a sample stands for `weight` calls.
+//! 2. `calls`, `rejected` and `failed` are exact. Timings are weighted: a sample stands for `weight` calls, but all
+//!    samples of a stage together never for more calls than there were: by chance they may come too often.
 //! 3. A 32-bit counter that overflows leaves a carry behind; nothing is lost.
 //! 4. A command's `usec` is exact only if each of its calls was timed with weight 1; else it says estimate.
 //! 5. Forgetting the timings leaves `usec` as it was: the sums of the runs that are forgotten are kept.
@@ -166,6 +167,9 @@ pub struct Latency {
     /// By command index, empty until timings are forgotten for the first time.
     forgotten: Vec<ForgottenRuns>,
     blocks: Vec<Option<Box<Block>>>,
+    /// By command index and stage: the calls that have a timing or are given up, at most `calls`. Beside the blocks,
+    /// which must not exceed a page.
+    accounted: Vec<[u64; 5]>,
     timings: u64,
 }
 
@@ -183,6 +187,7 @@ impl Latency {
             counts: vec![CallCounts::default(); commands],
             forgotten: Vec::new(),
             blocks: std::iter::repeat_with(|| None).take(commands).collect(),
+            accounted: vec![[0; 5]; commands],
             timings: 0,
         }
     }
@@ -209,7 +214,7 @@ impl Latency {
         }
     }
 
-    /// Records one stage of a timed call that stands for `weight` calls.
+    /// Records one stage of a timed call that stands for `weight` calls, after [`Latency::called`] counted it.
     #[inline]
     pub fn record(&mut self, command: u16, stage: Stage, ns: u64, weight: u32) {
         let index = usize::from(command);
@@ -225,6 +230,10 @@ impl Latency {
                 counts.hold_ns += ns.saturating_mul(u64::from(weight));
             }
         }
+        let accounted = &mut self.accounted[index][stage as usize];
+        let room = self.counts[index].calls.saturating_sub(*accounted);
+        let weight = weight.min(u32::try_from(room).unwrap_or(u32::MAX));
+        *accounted += u64::from(weight);
         match &mut self.blocks[index] {
             Some(block) => block.record(stage, ns, weight),
             empty => {
@@ -264,13 +273,17 @@ impl Latency {
         self.counts.capacity() * size_of::<CallCounts>()
             + self.forgotten.capacity() * size_of::<ForgottenRuns>()
             + self.blocks.capacity() * size_of::<Option<Box<Block>>>()
+            + self.accounted.capacity() * size_of::<[u64; 5]>()
             + self.blocks.iter().flatten().map(|block| size_of::<Block>() + carries(block)).sum::<usize>()
     }
 
     /// What the counters of all commands may take at most, besides the blocks, bytes.
     pub const fn counters_bytes_max() -> usize {
         COMMANDS_MAX
-            * (size_of::<CallCounts>() + size_of::<ForgottenRuns>() + size_of::<Option<Box<Block>>>())
+            * (size_of::<CallCounts>()
+                + size_of::<ForgottenRuns>()
+                + size_of::<Option<Box<Block>>>()
+                + size_of::<[u64; 5]>())
     }
 
     /// Forgets everything.
@@ -278,6 +291,7 @@ impl Latency {
         self.counts.fill(CallCounts::default());
         self.forgotten = Vec::new();
         self.blocks.fill_with(|| None);
+        self.accounted.fill([0; 5]);
         self.timings = 0;
     }
 
@@ -295,6 +309,8 @@ impl Latency {
             forgotten.ns = forgotten.ns.wrapping_add(run.sum());
         }
         self.blocks.fill_with(|| None);
+        let calls = self.counts.iter().map(|counts| counts.calls);
+        self.accounted.iter_mut().zip(calls).for_each(|(accounted, calls)| *accounted = [calls; 5]);
         self.timings = 0;
     }
 
@@ -315,6 +331,7 @@ impl Latency {
         let commands = (index + 1).next_power_of_two().min(COMMANDS_MAX);
         self.counts.resize(commands, CallCounts::default());
         self.blocks.resize_with(commands, || None);
+        self.accounted.resize(commands, [0; 5]);
         true
     }
 }
@@ -505,7 +522,9 @@ mod tests {
         let (mut a, mut b, mut both) = (Latency::new(4), Latency::new(4), Latency::new(4));
         for ns in 0..5_000u64 {
             let worker = if ns % 2 == 0 { &mut a } else { &mut b };
+            (0..4).for_each(|_| worker.called(1));
             worker.record(1, Stage::Wait, ns * 37, 4);
+            (0..4).for_each(|_| both.called(1));
             both.record(1, Stage::Wait, ns * 37, 4);
         }
         let (mut merged, mut single) = (LatencySnapshot::default(), LatencySnapshot::default());
@@ -517,8 +536,31 @@ mod tests {
     }
 
     #[test]
+    fn samples_never_stand_for_more_calls_than_there_were() {
+        let mut latency = Latency::new(1);
+        let count = |latency: &Latency, stage| {
+            let mut snapshot = LatencySnapshot::default();
+            snapshot.add(latency);
+            snapshot.command(0).map_or(0, |stats| stats.stage(stage).count())
+        };
+        // The first call is a sample of 16, the next one is of 16 calls, and then two come too early.
+        for (calls, expected) in [(1, 1), (20, 17), (2, 23), (0, 23)] {
+            (0..calls).for_each(|_| latency.called(0));
+            latency.record(0, Stage::Run, 1_000, 16);
+            assert_eq!(count(&latency, Stage::Run), expected);
+        }
+        latency.record(0, Stage::Wait, 1_000, 17 * 16);
+        assert_eq!(count(&latency, Stage::Wait), 23);
+        latency.reset_timings();
+        latency.called(0);
+        latency.record(0, Stage::Run, 1_000, 16);
+        assert_eq!(count(&latency, Stage::Run), 1, "the calls before the reset have no timing any more");
+    }
+
+    #[test]
     fn counters_carry_past_32_bits() {
         let mut latency = Latency::new(1);
+        latency.counts[0].calls = u64::MAX;
         for _ in 0..3 {
             latency.record(0, Stage::Run, 100, u32::MAX);
         }
@@ -548,6 +590,7 @@ mod tests {
     #[test]
     fn long_runs_are_held_against_the_command() {
         let mut latency = Latency::new(2);
+        latency.called(1);
         latency.record(1, Stage::Run, 3 * HOLD_NS, 1);
         latency.delayed_others(1, 3 * HOLD_NS, 5);
         let counts = latency.call_counts(1);

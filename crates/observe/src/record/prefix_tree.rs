@@ -15,7 +15,8 @@
 //!
 //! Thread safety: one mutex, taken when a worker's cache does not know a shape; the epoch is read without it.
 
-use super::shape::{Shape, extend};
+use super::shape::{Kind, Shape, extend};
+use crate::name::{escaped, escaped_in_shape};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,9 +43,24 @@ struct Node {
     parent: u16,
     token_hash: u64,
     text: Box<[u8]>,
-    is_name: bool,
+    kind: Kind,
     is_wide: bool,
     children: Vec<u16>,
+}
+
+impl Node {
+    /// The token at `depth` with the separator before it: a name escaped, a placeholder as it is.
+    fn shown(&self, depth: usize) -> String {
+        let (separator, token) = self.text.split_at(usize::from(depth > 1).min(self.text.len()));
+        let number = if self.kind == Kind::NumberedName { "{n}" } else { "" };
+        let token = token.strip_suffix(number.as_bytes()).unwrap_or(token);
+        let token = if self.kind.is_name() {
+            escaped_in_shape(token)
+        } else {
+            String::from_utf8_lossy(token).into_owned()
+        };
+        format!("{}{token}{number}", String::from_utf8_lossy(separator))
+    }
 }
 
 /// A shape's place, with what a worker may remember of the way there.
@@ -76,7 +92,7 @@ impl Default for PrefixTree {
             parent: ROOT,
             token_hash: 0,
             text: Box::default(),
-            is_name: false,
+            kind: Kind::Any,
             is_wide: false,
             children: Vec::new(),
         };
@@ -92,7 +108,7 @@ pub struct NodeName {
     pub id: u16,
     /// The node above.
     pub parent: u16,
-    /// The whole shape, such as `user:{n}:cart`.
+    /// The whole shape, such as `user:{n}:cart`, names in it escaped, so that no two shapes are written alike.
     pub shape: String,
     /// Tokens in the shape; 0 for the root.
     pub depth: usize,
@@ -131,7 +147,7 @@ impl PrefixTree {
     pub fn snapshot(&self) -> TreeSnapshot {
         let nodes = self.nodes.lock();
         let mut names = Vec::new();
-        nodes.name(ROOT, &mut Vec::new(), 0, &mut names);
+        nodes.name(ROOT, &mut String::new(), 0, &mut names);
         let forwards = (0..nodes.nodes.len() as u16).map(|id| nodes.target(id)).collect();
         TreeSnapshot { names, forwards, used: nodes.nodes.len() - nodes.free.len() }
     }
@@ -224,7 +240,7 @@ impl Nodes {
             }
             let child = match self.children.get(&(parent, token.hash)) {
                 Some(&child) => child,
-                None => match self.create(parent, token.hash, token.text(key), token.is_name()) {
+                None => match self.create(parent, token.hash, token.text(key), token.kind) {
                     Some(child) => child,
                     None => break,
                 },
@@ -236,19 +252,12 @@ impl Nodes {
     }
 
     fn names_of(&self, id: u16) -> usize {
-        self.node(id).children.iter().filter(|&&child| self.node(child).is_name).count()
+        self.node(id).children.iter().filter(|&&child| self.node(child).kind.is_name()).count()
     }
 
-    fn create(&mut self, parent: u16, token_hash: u64, text: Box<[u8]>, is_name: bool) -> Option<u16> {
-        let node = Node {
-            state: State::Live,
-            parent,
-            token_hash,
-            text,
-            is_name,
-            is_wide: false,
-            children: Vec::new(),
-        };
+    fn create(&mut self, parent: u16, token_hash: u64, text: Box<[u8]>, kind: Kind) -> Option<u16> {
+        let node =
+            Node { state: State::Live, parent, token_hash, text, kind, is_wide: false, children: Vec::new() };
         let id = match self.free.pop() {
             Some(id) => {
                 *self.node_mut(id) = node;
@@ -269,7 +278,7 @@ impl Nodes {
     fn collapse(&mut self, id: u16) {
         self.node_mut(id).is_wide = true;
         let names: Vec<u16> =
-            self.node(id).children.iter().copied().filter(|&child| self.node(child).is_name).collect();
+            self.node(id).children.iter().copied().filter(|&child| self.node(child).kind.is_name()).collect();
         for name in names {
             let separator = self.node(name).text.first().copied().filter(|_| id != ROOT).unwrap_or(0);
             let any = super::shape::Token { separator, ..Default::default() }.any();
@@ -283,7 +292,7 @@ impl Nodes {
                     self.children.remove(&old);
                     self.children.insert((id, any.hash), name);
                     let node = self.node_mut(name);
-                    (node.token_hash, node.text, node.is_name) = (any.hash, any.text(b""), false);
+                    (node.token_hash, node.text, node.kind) = (any.hash, any.text(b""), any.kind);
                 }
             }
         }
@@ -350,12 +359,15 @@ impl Nodes {
         self.free.push(id);
     }
 
-    fn name(&self, id: u16, prefix: &mut Vec<u8>, depth: usize, names: &mut Vec<NodeName>) {
+    fn name(&self, id: u16, prefix: &mut String, depth: usize, names: &mut Vec<NodeName>) {
         let node = self.node(id);
         let length = prefix.len();
-        prefix.extend_from_slice(&node.text);
-        let shape =
-            if id == ROOT { "(other)".to_owned() } else { String::from_utf8_lossy(prefix).into_owned() };
+        prefix.push_str(&node.shown(depth));
+        let shape = match prefix.as_str() {
+            _ if id == ROOT => "(other)".to_owned(),
+            "" => escaped(b""),
+            prefix => prefix.to_owned(),
+        };
         names.push(NodeName { id, parent: node.parent, shape, depth });
         for &child in &node.children {
             self.name(child, prefix, depth + 1, names);
@@ -382,6 +394,32 @@ mod tests {
         assert_eq!(place(&tree, "user:1:cart"), place(&tree, "user:2:cart"));
         assert_ne!(place(&tree, "user:1:cart"), place(&tree, "user:1"));
         assert_eq!(shapes(&tree), ["(other)", "user", "user:{n}", "user:{n}:cart"]);
+    }
+
+    #[test]
+    fn no_two_shapes_are_written_alike() {
+        let tree = PrefixTree::default();
+        for key in ["", "(other)", "\"\"", "{n}", "7", "a{n}", "a7", "{*}:x", "a\\", " ", ":b ", "{tag}:x"] {
+            place(&tree, key);
+        }
+        let expected = [
+            "(other)",
+            "\"\"",
+            ":b\\x20",
+            "\\(other)",
+            "\\\"\"",
+            "\\{n}",
+            "{n}",
+            "a\\{n}",
+            "a{n}",
+            "\\{*}",
+            "\\{*}:x",
+            "a\\\\",
+            "\\x20",
+            "{tag}",
+            "{tag}:x",
+        ];
+        assert_eq!(shapes(&tree), expected);
     }
 
     #[test]

@@ -85,6 +85,13 @@ pub enum Kind {
     Any,
 }
 
+impl Kind {
+    /// Whether it is a name of its own, of which there may be too many.
+    pub fn is_name(self) -> bool {
+        matches!(self, Self::Name | Self::NumberedName)
+    }
+}
+
 /// One token of a key.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Token {
@@ -132,7 +139,7 @@ impl Token {
 
     /// Whether the token is a name of its own, of which there may be too many.
     pub fn is_name(&self) -> bool {
-        matches!(self.kind, Kind::Name | Kind::NumberedName)
+        self.kind.is_name()
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::value::Node;
 use super::{Input, usec};
+use crate::name::{Name, escaped};
 use crate::record::clients::ClientSnapshot;
 
 /// A connection without a command for this long is idle.
@@ -62,18 +63,21 @@ pub fn idle_ms(client: &ClientSnapshot, now_ms: u64) -> u64 {
     now_ms.saturating_sub(client.counters.active_ms)
 }
 
-/// How reports name a client: address, and its own name if it gave one.
+/// How findings name a client to people: address, id, and its own name if it gave one.
 pub fn display_name(client: &ClientSnapshot) -> String {
+    let address = escaped(client.address.as_bytes());
     if client.name.is_empty() {
-        return format!("{} (id {})", client.address, client.id);
+        return format!("{address} (id {})", client.id);
     }
-    format!("{} ({}, id {})", client.address, client.name, client.id)
+    format!("{address} (id {}, {})", client.id, escaped(client.name.as_bytes()))
 }
 
 fn row(input: &Input<'_>, client: &ClientSnapshot) -> Node {
     let counters = &client.counters;
     Node::Map(vec![
-        ("client".into(), Node::text(display_name(client))),
+        ("id".into(), Node::integer(client.id)),
+        ("address".into(), Node::Name(Name::whole(client.address.as_bytes()))),
+        ("name".into(), Node::Name(Name::whole(client.name.as_bytes()))),
         ("commands".into(), Node::integer(counters.commands)),
         ("errors".into(), Node::integer(counters.errors)),
         ("commands_per_batch".into(), Node::number(counters.depth())),

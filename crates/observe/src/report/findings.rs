@@ -13,6 +13,7 @@ use super::clients::{IDLE_MS, display_name, idle_ms};
 use super::prefixes::alias_saves_bytes;
 use super::value::{Node, bytes, duration};
 use super::{Input, percent};
+use crate::name::Name;
 use crate::record::clients::ClientSnapshot;
 use crate::record::hotkeys::{HotKey, Summary};
 use crate::record::latency::{CommandStats, Stage};
@@ -93,8 +94,10 @@ pub struct Finding {
     pub level: Level,
     /// 0 to 1: the share of the resource in question. Orders findings of one level.
     pub weight: f64,
-    /// The key, prefix, client or command.
+    /// The key, prefix, client or command, as people are shown it.
     pub culprit: String,
+    /// The key for programs, where the culprit is one.
+    pub key: Option<Name>,
     /// One sentence.
     pub says: String,
     /// The figures.
@@ -111,11 +114,12 @@ impl Finding {
     /// As a node.
     pub fn to_node(&self) -> Node {
         let level = if self.level == Level::Problem { "problem" } else { "advice" };
+        let culprit = self.key.clone().map_or_else(|| Node::text(self.culprit.clone()), Node::Name);
         let mut entries = vec![
             ("rule".into(), Node::text(self.rule)),
             ("level".into(), Node::text(level)),
             ("finding".into(), Node::text(self.says.clone())),
-            ("culprit".into(), Node::text(self.culprit.clone())),
+            ("culprit".into(), culprit),
             ("evidence".into(), Node::Map(self.evidence.clone())),
             ("remedy".into(), Node::text(self.remedy.clone())),
         ];
@@ -185,7 +189,8 @@ fn hot_key_of(input: &Input<'_>, summary: &Summary, window_s: f64) -> Option<Fin
     if share < HOT_KEY_SHARE.max((HOT_KEY_TIMES_UNIFORM * uniform).min(HOT_KEY_SHARE_SURE)) {
         return None;
     }
-    let name = input.redactor.hot_key(key);
+    let key_name = input.redactor.hot_key(key);
+    let name = key_name.shown();
     let read_mostly = key.reads + key.misses > key.writes * 4;
     let remedy = if read_mostly {
         format!("keep the value of {name} in the application for a second instead of a GET each time")
@@ -200,6 +205,7 @@ fn hot_key_of(input: &Input<'_>, summary: &Summary, window_s: f64) -> Option<Fin
         weight: share,
         says: format!("one key takes {} of all operations on keys", at_least(share)),
         culprit: name,
+        key: Some(key_name),
         evidence: vec![
             ("operations".into(), Node::integer(key.certain())),
             ("undercount_max".into(), Node::integer(key.error)),
@@ -234,6 +240,7 @@ fn cold_prefix(input: &Input<'_>) -> Option<Finding> {
     let name = input.redactor.prefix(&prefix.shape);
     Some(Finding {
         rule: "cold-prefix",
+        key: None,
         level: if counts.evicted > 0 { Level::Problem } else { Level::Advice },
         weight: held as f64 / total_bytes as f64 * (1.0 - ratio),
         says: format!(
@@ -269,6 +276,7 @@ fn low_hit_ratio(input: &Input<'_>) -> Option<Finding> {
     let growth = larger - input.facts.memory_bytes_max;
     Some(Finding {
         rule: "low-hit-ratio",
+        key: None,
         level: Level::Problem,
         weight: (1.0 - ratio) * 0.5,
         culprit: format!("maxmemory {}", bytes(input.facts.memory_bytes_max as f64)),
@@ -301,6 +309,7 @@ fn long_names(input: &Input<'_>) -> Option<Finding> {
     let name = input.redactor.prefix(&worst.shape);
     Some(Finding {
         rule: "long-names",
+        key: None,
         level: Level::Advice,
         weight: saved as f64 / memory as f64,
         says: format!(
@@ -333,6 +342,7 @@ fn holding_commands(input: &Input<'_>) -> Vec<Finding> {
         let name = (input.command_name)(stats.command).to_ascii_uppercase();
         Some(Finding {
             rule: "holding-command",
+            key: None,
             level: Level::Problem,
             weight: share.clamp(0.05, 1.0),
             says: format!(
@@ -405,14 +415,17 @@ fn unbatched_clients(input: &Input<'_>) -> Option<Finding> {
         return None;
     }
     let Unbatched { commands, batches, rate, connections, busiest } = group;
-    let busiest = display_name(busiest?);
+    let busiest = busiest?;
+    let (busiest_id, busiest) = (busiest.id, display_name(busiest));
     Some(Finding {
         rule: "unbatched-clients",
+        key: None,
         level: Level::Advice,
         weight: share * 0.5,
         says: format!("{connections} connection(s) of one host send {rate:.0} commands a second, one at a time"),
         evidence: vec![
             ("busiest".into(), Node::text(busiest.clone())),
+            ("busiest_client_id".into(), Node::integer(busiest_id)),
             ("connections".into(), Node::integer(connections as u64)),
             ("commands".into(), Node::integer(commands)),
             ("commands_per_batch".into(), Node::number(commands as f64 / batches.max(1) as f64)),
@@ -435,6 +448,7 @@ fn slow_readers(input: &Input<'_>) -> Option<Finding> {
     let of_memory = held as f64 / input.facts.used_memory_bytes.max(held).max(1) as f64;
     Some(Finding {
         rule: "slow-reader",
+        key: None,
         level: Level::Problem,
         weight: of_memory.clamp(0.05, 1.0),
         culprit: display_name(client),
@@ -470,6 +484,7 @@ fn reconnects(input: &Input<'_>) -> Option<Finding> {
     let saved = rate * RECONNECT_USEC;
     Some(Finding {
         rule: "reconnect-storm",
+        key: None,
         level: Level::Problem,
         weight: (saved / 1e6).clamp(0.05, 1.0),
         culprit: worst.address.map_or("the unix socket".into(), |ip| ip.to_string()),
@@ -505,6 +520,7 @@ fn errors(input: &Input<'_>) -> Option<Finding> {
     }
     Some(Finding {
         rule: "error-storm",
+        key: None,
         level: Level::Problem,
         weight: (total as f64 / (total + commands).max(1) as f64).clamp(0.05, 1.0),
         culprit: client.unwrap_or_else(|| code.to_owned()),
@@ -529,6 +545,7 @@ fn idle_clients(input: &Input<'_>) -> Option<Finding> {
     let oldest = idle.iter().copied().max_by_key(|client| idle_ms(client, input.facts.now_ms))?;
     Some(Finding {
         rule: "idle-clients",
+        key: None,
         level: Level::Advice,
         weight: 0.05,
         culprit: display_name(oldest),

@@ -62,7 +62,7 @@ fn costly(input: &Input<'_>, count: usize, costly: &Summary, figure: impl Fn(&Ho
     keys.truncate(count);
     let row = |key: &HotKey| {
         Node::Map(vec![
-            ("key".into(), Node::text(input.redactor.hot_key(key))),
+            ("key".into(), Node::Name(input.redactor.hot_key(key))),
             ("db".into(), Node::integer(key.db)),
             ("cpu_usec".into(), usec(key.cpu_ns)),
             ("traffic_bytes".into(), Node::integer(key.bytes)),
@@ -76,7 +76,7 @@ fn costly(input: &Input<'_>, count: usize, costly: &Summary, figure: impl Fn(&Ho
 
 fn row(input: &Input<'_>, summary: &Summary, key: &HotKey) -> Node {
     Node::Map(vec![
-        ("key".into(), Node::text(input.redactor.hot_key(key))),
+        ("key".into(), Node::Name(input.redactor.hot_key(key))),
         ("db".into(), Node::integer(key.db)),
         ("operations".into(), Node::integer(key.certain())),
         ("share_percent".into(), Node::number(percent(key.certain(), summary.total()))),
@@ -121,6 +121,7 @@ fn error_bound(summary: &Summary) -> Node {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::name::Name;
     use crate::record::Snapshot;
     use crate::record::hotkeys::{Access, HotKeys, KeyAccess};
     use crate::report::Facts;
@@ -146,7 +147,8 @@ mod tests {
         };
         let report = report(&input, 10);
         let rows = report.get(list).expect(list).items();
-        rows.iter().map(|row| row.get("key").and_then(Node::as_text).unwrap_or("?").to_owned()).collect()
+        let name = |row: &Node| row.get("key").and_then(Node::as_name).map_or("?".to_owned(), Name::shown);
+        rows.iter().map(name).collect()
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub enum Kind {
     Gauge,
     /// Cumulative buckets, sum and count.
     Histogram,
+    /// Quantiles, sum and count.
+    Summary,
 }
 
 /// Labels of a sample, in the order they are written.
@@ -147,6 +149,17 @@ impl Family<'_> {
         self.exposition.line(self.name, "_count", labels, None, count as f64);
     }
 
+    /// One summary: values by quantile, as the label is written, with sum and count of all values.
+    pub fn summary(&mut self, labels: Labels<'_>, quantiles: &[(String, f64)], sum: f64, count: u64) {
+        self.head();
+        for (quantile, value) in quantiles {
+            let labels = [labels, &[("quantile", quantile)]].concat();
+            self.exposition.line(self.name, "", &labels, None, *value);
+        }
+        self.exposition.line(self.name, "_sum", labels, None, sum);
+        self.exposition.line(self.name, "_count", labels, None, count as f64);
+    }
+
     fn head(&mut self) {
         if !std::mem::take(&mut self.is_empty) {
             return;
@@ -155,6 +168,7 @@ impl Family<'_> {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
+            Kind::Summary => "summary",
         };
         let name = match self.exposition.format {
             Format::OpenMetrics => self.name.strip_suffix("_total").unwrap_or(self.name),

@@ -6,6 +6,7 @@
 
 use super::value::Node;
 use super::{Input, percent};
+use crate::name::PLACEHOLDERS;
 use crate::record::prefix::{NodeCounts, Prefix};
 
 /// Bytes an alias is taken to need for all the fixed parts of a name together.
@@ -71,14 +72,30 @@ fn figures(counts: &NodeCounts, total: &NodeCounts) -> Vec<(String, Node)> {
 
 /// Bytes of a shape that are the same in every key: what an alias could replace.
 fn fixed_bytes(shape: &str) -> u64 {
-    let mut fixed = shape.len();
+    tokens(shape).filter(|token| !PLACEHOLDERS.contains(token)).count() as u64
+}
+
+/// Whether a shape stands for many names: it has a placeholder, and not only a name that looks like one.
+pub fn has_placeholder(shape: &str) -> bool {
+    tokens(shape).any(|token| PLACEHOLDERS.contains(&token))
+}
+
+/// A shape cut into placeholders and single bytes of names, those that are escaped each with its escape.
+fn tokens(shape: &str) -> impl Iterator<Item = &str> {
     let mut rest = shape;
-    while let Some(start) = rest.find('{') {
-        let Some(length) = rest[start..].find('}') else { break };
-        fixed -= length + 1;
-        rest = &rest[start + length + 1..];
-    }
-    fixed as u64
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let placeholder = PLACEHOLDERS.into_iter().find(|placeholder| rest.starts_with(placeholder));
+        let length = match placeholder {
+            Some(placeholder) => placeholder.len(),
+            None if rest.starts_with("\\x") => "\\x20".len(),
+            None if first == '\\' => 2,
+            None => first.len_utf8(),
+        };
+        let (token, after) = rest.split_at_checked(length).unwrap_or((rest, ""));
+        rest = after;
+        Some(token)
+    })
 }
 
 /// What shorter fixed parts would save in all keys of a prefix, bytes.
@@ -125,5 +142,9 @@ mod tests {
         assert_eq!(fixed_bytes("user:{n}:cart"), 10);
         assert_eq!(fixed_bytes("{*}"), 0);
         assert_eq!(fixed_bytes("{broken"), 7);
+        assert_eq!(fixed_bytes("{user:{n}:cart"), 11);
+        assert_eq!(fixed_bytes("\\{n}a\\x20\\\\"), 6);
+        assert!(has_placeholder("user:{n}") && has_placeholder("a\\\\{n}"));
+        assert!(!has_placeholder("{secret}") && !has_placeholder("a\\{n}") && !has_placeholder("\\"));
     }
 }

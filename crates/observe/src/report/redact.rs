@@ -1,5 +1,7 @@
 //! How names of keys leave the server: as they are, or as stable hashes (`profiling-redact-keys yes`).
 //!
+//! Not how a name is printed, see [`crate::name`].
+//!
 //! Invariants:
 //! 1. A redacted name is the same through the life of the process, so that reports can be compared, and says
 //!    nothing about the name: SipHash keyed with random bytes of this process.
@@ -7,7 +9,8 @@
 //!
 //! Thread safety: plain value over a key that is made once.
 
-use crate::record::hotkeys::{HotKey, KeyName};
+use crate::name::{Name, PLACEHOLDERS};
+use crate::record::hotkeys::HotKey;
 use crate::record::shape::is_separator;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
@@ -20,17 +23,16 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// A key's name, for any output.
-    pub fn key(&self, name: &[u8]) -> String {
-        if self.redacts { hashed(name) } else { printable(name) }
-    }
-
-    /// The name of a key in a summary: its hash number when the name is not known, `...` when it was cut.
-    pub fn hot_key(&self, key: &HotKey) -> String {
+    /// The name of a key in a summary, or what is known of it.
+    pub fn hot_key(&self, key: &HotKey) -> Name {
         match &key.name {
-            Some(name) => self.key_name(name),
-            None if self.redacts => hashed(&key.hash.to_le_bytes()),
-            None => format!("(unnamed {:016x})", key.hash),
+            Some(name) if self.redacts && !name.is_shortened() => Name::Hidden(hashed(name.bytes())),
+            _ if self.redacts => Name::Hidden(hashed(&key.hash.to_le_bytes())),
+            Some(name) if name.is_shortened() => {
+                Name::Beginning { bytes: name.bytes().into(), length: name.length(), hash: key.hash }
+            }
+            Some(name) => Name::Whole { bytes: name.bytes().into(), hash: Some(key.hash) },
+            None => Name::Unnamed(key.hash),
         }
     }
 
@@ -51,19 +53,14 @@ impl Redactor {
         }
         redacted
     }
-
-    fn key_name(&self, name: &KeyName) -> String {
-        let shown = self.key(name.bytes());
-        if name.is_shortened() { format!("{shown}... ({} bytes)", name.length()) } else { shown }
-    }
 }
 
 fn redacted_token(token: &str) -> String {
-    const PLACEHOLDERS: [&str; 6] = ["{n}", "{uuid}", "{hex}", "{bin}", "{*}", ""];
-    if PLACEHOLDERS.contains(&token) {
+    if token.is_empty() || PLACEHOLDERS.contains(&token) {
         return token.to_owned();
     }
-    match token.strip_suffix("{n}") {
+    let backslashes = |name: &str| name.bytes().rev().take_while(|&byte| byte == b'\\').count();
+    match token.strip_suffix("{n}").filter(|name| backslashes(name).is_multiple_of(2)) {
         Some(name) => format!("{}{{n}}", hashed(name.as_bytes())),
         None => hashed(token.as_bytes()),
     }
@@ -74,28 +71,35 @@ fn hashed(name: &[u8]) -> String {
     format!("#{:012x}", KEY.get_or_init(RandomState::new).hash_one(name) >> 16)
 }
 
-/// The name as text: what is not printable is escaped.
-pub fn printable(name: &[u8]) -> String {
-    match std::str::from_utf8(name) {
-        Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
-        _ => name.escape_ascii().to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::hotkeys::{Access, HotKeys, HotKeysSnapshot, KeyAccess};
 
     #[test]
     fn redacted_names_are_stable_and_hide_everything() {
         let (open, closed) = (Redactor::default(), Redactor { redacts: true });
-        assert_eq!(open.key(b"user:1\n"), "user:1\\n");
-        assert_eq!(closed.key(b"user:1"), closed.key(b"user:1"));
-        assert_ne!(closed.key(b"user:1"), closed.key(b"user:2"));
-        assert!(!closed.key(b"user:1").contains("user"));
+        let key = |name: &[u8]| {
+            let mut hotkeys = HotKeys::default();
+            let access = Access::Read;
+            hotkeys.record(KeyAccess { db: 0, hash: 7, key: name, weight: 1, access, cpu_ns: 0, bytes: 0 });
+            let mut seen = HotKeysSnapshot::default();
+            seen.add(&hotkeys, 0);
+            seen.operations.top(1)[0].clone()
+        };
+        let (first, second, long) = (key(b"user:1"), key(b"user:2"), key(&[b'u'; 200_000]));
+        assert_eq!(open.hot_key(&first), Name::Whole { bytes: (*b"user:1").into(), hash: Some(7) });
+        assert!(matches!(open.hot_key(&long), Name::Beginning { length: 200_000, hash: 7, .. }));
+        assert_eq!(closed.hot_key(&first), closed.hot_key(&first));
+        assert_ne!(closed.hot_key(&first), closed.hot_key(&second));
+        for key in [&first, &long] {
+            assert!(matches!(closed.hot_key(key), Name::Hidden(text) if !text.contains('u')));
+        }
         let shape = closed.prefix("user:{n}:cart.v{n}");
         assert!(!shape.contains("user") && !shape.contains("cart") && !shape.contains('v'), "{shape}");
         assert_eq!(shape.matches("{n}").count(), 2);
         assert_eq!(closed.prefix("(other)"), "(other)");
+        let named_like_one = closed.prefix("a\\{n}:\\{*}");
+        assert!(!named_like_one.contains('{'), "{named_like_one}");
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! `to_text` is for people at a terminal: names aligned, lists of equal maps as tables, and figures in the
 //! unit their name ends with (`_bytes`, `_usec`, `_ns`, `_ms`, `_s`, `_percent`). The machine-readable forms
-//! keep the plain numbers.
+//! keep the plain numbers, and the bytes of names ([`crate::name`]): as they are in RESP; in JSON as a string if
+//! they are UTF-8, else the field is null and `<field>_base64` has them.
 //!
 //! Thread safety: plain values.
 
+use crate::name::{self, Field, Name};
 use std::fmt::Write as _;
 
 /// A figure, a text, or a collection of them.
@@ -17,6 +19,10 @@ pub enum Node {
     List(Vec<Node>),
     /// Text.
     Text(String),
+    /// A name that others chose, as a field of a map.
+    Name(Name),
+    /// Bytes that need not be text, as a field of a map.
+    Bytes(Box<[u8]>),
     /// A whole number.
     Integer(i64),
     /// A number.
@@ -64,6 +70,11 @@ impl Node {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
+    /// The name of a name.
+    pub fn as_name(&self) -> Option<&Name> {
+        if let Self::Name(name) = self { Some(name) } else { None }
+    }
+
     /// The value of a number or integer.
     pub fn as_f64(&self) -> Option<f64> {
         match self {
@@ -73,15 +84,51 @@ impl Node {
         }
     }
 
+    /// The tree as programs get it: each name is replaced by the fields of what is known of it.
+    pub fn for_programs(&self) -> Node {
+        let field = |field: Field| match field {
+            Field::Bytes(bytes) => Self::Bytes(bytes),
+            Field::Text(text) => Self::Text(text),
+            Field::Length(length) => Self::integer(length),
+            Field::Unknown => Self::Null,
+        };
+        let entry = |(name, node): &(String, Node)| match node {
+            Self::Name(known) => known.fields(name).into_iter().map(|(name, of)| (name, field(of))).collect(),
+            other => vec![(name.clone(), other.for_programs())],
+        };
+        match self {
+            Self::Map(entries) => Self::Map(entries.iter().flat_map(entry).collect()),
+            Self::List(items) => Self::List(items.iter().map(Node::for_programs).collect()),
+            Self::Name(known) => Self::Text(known.shown()),
+            other => other.clone(),
+        }
+    }
+
     /// As JSON, order kept.
     pub fn to_json(&self) -> serde_json::Value {
+        self.for_programs().plain_json()
+    }
+
+    /// A tree without names as JSON.
+    fn plain_json(&self) -> serde_json::Value {
         use serde_json::Value;
         match self {
             Self::Map(entries) => {
-                Value::Object(entries.iter().map(|(name, node)| (name.clone(), node.to_json())).collect())
+                let mut object = serde_json::Map::new();
+                for (name, node) in entries {
+                    object.insert(name.clone(), node.plain_json());
+                    if let Self::Bytes(bytes) = node
+                        && std::str::from_utf8(bytes).is_err()
+                    {
+                        object.insert(format!("{name}_base64"), Value::String(name::base64(bytes)));
+                    }
+                }
+                Value::Object(object)
             }
-            Self::List(items) => Value::Array(items.iter().map(Node::to_json).collect()),
+            Self::List(items) => Value::Array(items.iter().map(Node::plain_json).collect()),
             Self::Text(text) => Value::String(text.clone()),
+            Self::Name(known) => Value::String(known.shown()),
+            Self::Bytes(bytes) => std::str::from_utf8(bytes).map_or(Value::Null, Value::from),
             Self::Integer(integer) => Value::from(*integer),
             Self::Number(number) => serde_json::Number::from_f64(*number).map_or(Value::Null, Value::Number),
             Self::Bool(truth) => Value::Bool(*truth),
@@ -113,6 +160,8 @@ impl Node {
     fn scalar_text(&self, name: &str) -> String {
         match self {
             Self::Text(text) => text.clone(),
+            Self::Name(known) => known.shown(),
+            Self::Bytes(bytes) => name::escaped(bytes),
             Self::Bool(truth) => if *truth { "yes" } else { "no" }.to_owned(),
             Self::Null => "-".to_owned(),
             Self::Integer(integer) => humanised(name, *integer as f64).unwrap_or_else(|| grouped(*integer)),
@@ -165,7 +214,9 @@ fn write_table(items: &[Node], indent: usize, text: &mut String) {
         rows.iter().map(|row| row.iter().map(|(name, node)| node.scalar_text(name)).collect()).collect();
     let heads: Vec<String> = first.iter().map(|(name, _)| label(name)).collect();
     let is_text: Vec<bool> = (0..heads.len())
-        .map(|column| rows.iter().any(|row| matches!(row.get(column), Some((_, Node::Text(_))))))
+        .map(|column| {
+            rows.iter().any(|row| matches!(row.get(column), Some((_, Node::Text(_) | Node::Name(_)))))
+        })
         .collect();
     let width = |column: usize| {
         let cells = cells.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
@@ -353,6 +404,29 @@ mod tests {
     fn json_keeps_order_and_plain_numbers() {
         let tree = map(&[("z_bytes", Node::Integer(2048)), ("a", Node::Null), ("n", Node::number(f64::NAN))]);
         assert_eq!(tree.to_json().to_string(), r#"{"z_bytes":2048,"a":null,"n":null}"#);
+    }
+
+    #[test]
+    fn names_are_escaped_for_people_and_whole_for_programs() {
+        let row = |key: &[u8], calls: i64| {
+            map(&[("key", Node::Name(Name::whole(key))), ("calls", Node::Integer(calls))])
+        };
+        let tree = Node::List(vec![row(b"a\\nb", 1), row(b"a\nb", 22), row(b"", 3), row(b"\xff", 4)]);
+        assert_eq!(
+            tree.to_text(),
+            "key    calls\na\\\\nb      1\na\\nb      22\n\"\"         3\n\\xff       4\n"
+        );
+        assert_eq!(
+            tree.to_json().to_string(),
+            r#"[{"key":"a\\nb","calls":1},{"key":"a\nb","calls":22},{"key":"","calls":3},"#.to_owned()
+                + r#"{"key":null,"key_base64":"/w==","calls":4}]"#
+        );
+        let cut = Name::Beginning { bytes: (*b"ab").into(), length: 900, hash: 0xF };
+        assert_eq!(
+            map(&[("key", Node::Name(cut))]).to_json().to_string(),
+            r#"{"key":null,"key_beginning":"ab","key_length_bytes":900,"key_hash":"000000000000000f"}"#
+        );
+        assert_eq!(row(b"\xff", 4).for_programs().get("key"), Some(&Node::Bytes((*b"\xff").into())));
     }
 
     #[test]

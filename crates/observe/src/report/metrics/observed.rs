@@ -20,6 +20,7 @@ use crate::record::prefix::{NodeCounts, Prefix};
 use crate::record::{OBSERVERS, Snapshot, Switches};
 use crate::report::Input;
 use crate::report::findings::{Level, findings};
+use crate::report::prefixes::has_placeholder;
 use std::collections::BTreeMap;
 
 /// Prefixes that have series at a time, those with most memory.
@@ -29,6 +30,9 @@ pub const PREFIXES_MAX: usize = 20;
 const SECONDS_BOUNDS: usize = 12;
 /// Bounds of `redis_commands_latencies_usec`: powers of two up to 1.05 s.
 const USEC_BOUNDS: u32 = 21;
+
+/// The exporter takes over what INFO latencystats has, in per cent; these are its default.
+const PERCENTILES: [f64; 3] = [50.0, 99.0, 99.9];
 
 /// Writes all of them. `counters` are the merged recorders as they are; `input` may have a window that begins later.
 pub fn write(out: &mut Exposition, counters: &Snapshot, input: &Input<'_>, switches: Switches) {
@@ -81,6 +85,17 @@ fn latencies(out: &mut Exposition, counters: &Snapshot, input: &Input<'_>) {
             let buckets = cumulative(run, bounds, 1.0);
             let labels = [("cmd", (input.command_name)(stats.command))];
             family.histogram(&labels, &buckets, run.sum() as f64 / 1e3, run.count());
+        }
+    }
+    let help = "Run time per command in microseconds: percentiles since the start or the last reset.";
+    let mut family = out.family("redis_latency_percentiles_usec", Kind::Summary, help);
+    for stats in counters.latency.commands() {
+        let run = stats.stage(Stage::Run);
+        if run.count() > 0 {
+            let quantiles = PERCENTILES
+                .map(|percentile| (percentile.to_string(), run.percentile(percentile / 100.0) as f64 / 1e3));
+            let labels = [("cmd", (input.command_name)(stats.command))];
+            family.summary(&labels, &quantiles, run.sum() as f64 / 1e3, run.count());
         }
     }
     let help = "Time per command and stage: wait, lock, run, log, flush; FAST commands in deep pipelines are sampled.";
@@ -190,7 +205,7 @@ fn prefixes(out: &mut Exposition, counters: &Snapshot, input: &Input<'_>) {
 
 /// Whether a prefix of one token stands for many keys, so that its name is none of a key.
 fn is_namespace(prefix: &Prefix) -> bool {
-    prefix.depth == 1 && (prefix.subtree.keys > prefix.own.keys || prefix.shape.contains('{'))
+    prefix.depth == 1 && (prefix.subtree.keys > prefix.own.keys || has_placeholder(&prefix.shape))
 }
 
 fn verdict(out: &mut Exposition, input: &Input<'_>) {
@@ -264,6 +279,9 @@ mod tests {
             "redis_commands_latencies_usec_bucket{cmd=\"get\",le=\"1048576\"} 4",
             "redis_commands_latencies_usec_bucket{cmd=\"get\",le=\"+Inf\"} 5",
             "redis_commands_latencies_usec_sum{cmd=\"get\"} 9000076.5",
+            "# TYPE redis_latency_percentiles_usec summary",
+            "redis_latency_percentiles_usec_sum{cmd=\"get\"} 9000076.5",
+            "redis_latency_percentiles_usec_count{cmd=\"get\"} 5",
             "limpid_command_duration_seconds_bucket{cmd=\"get\",stage=\"run\",le=\"0.000001\"} 1",
             "limpid_command_duration_seconds_bucket{cmd=\"get\",stage=\"run\",le=\"0.000256\"} 4",
             "limpid_command_duration_seconds_bucket{cmd=\"get\",stage=\"run\",le=\"4.194304\"} 4",
@@ -284,7 +302,7 @@ mod tests {
             let node = recorder.prefix_of(key.as_bytes());
             recorder.added(node, key.len(), value_bytes, total_bytes);
         };
-        for key in ["secretname", "user:1:cart", "user:2:cart", "session:abc", "42"] {
+        for key in ["secretname", "{secretname}", "user:1:cart", "user:2:cart", "session:abc", "42"] {
             add(key, 10, 40);
         }
         for many in 0..100 {
