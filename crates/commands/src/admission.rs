@@ -38,6 +38,22 @@ pub(crate) enum Room {
     Gaining,
     /// Above it, and no key can be evicted.
     Lacking,
+    /// Above it after evictions, and there are databases left without keys, which can be given back.
+    Unused,
+}
+
+/// Why a request does not run.
+pub(crate) enum Refusal {
+    /// The client is told.
+    Error(CommandError),
+    /// Databases without keys are to be given back first, then it is asked again.
+    Reclaim,
+}
+
+impl From<CommandError> for Refusal {
+    fn from(error: CommandError) -> Refusal {
+        Refusal::Error(error)
+    }
 }
 
 impl Admission {
@@ -49,7 +65,7 @@ impl Admission {
         journal: &mut Journal,
     ) -> Room {
         let limit = instance.settings.maxmemory_bytes();
-        if limit == 0 || keyspace::memory::used_bytes() as u64 <= limit {
+        if limit == 0 || instance.limited_bytes() <= limit {
             return Room::Enough;
         }
         let policy = policy_of(&instance.settings);
@@ -60,13 +76,13 @@ impl Admission {
         let samples = instance.settings.maxmemory_samples() as usize;
         for _ in 0..EVICTIONS_MAX {
             if self.evictor.evict_one(databases, policy, samples, journal).is_none() {
-                return Room::Lacking;
+                return if databases.has_unused() { Room::Unused } else { Room::Lacking };
             }
-            if keyspace::memory::used_bytes() as u64 <= limit {
+            if instance.limited_bytes() <= limit {
                 return Room::Enough;
             }
         }
-        Room::Gaining
+        if databases.has_unused() { Room::Unused } else { Room::Gaining }
     }
 }
 
@@ -76,8 +92,8 @@ pub(crate) fn admit(
     ctx: &mut Ctx<'_>,
     request: &Prepared<'_>,
     admission: &mut Admission,
-) -> Result<&'static Command, CommandError> {
-    let Some(entry) = request.entry else { return Err(CommandError::unknown_command(request.args)) };
+) -> Result<&'static Command, Refusal> {
+    let Some(entry) = request.entry else { return Err(CommandError::unknown_command(request.args).into()) };
     let command = entry.command;
     let is_plain = entry.subcommands.is_empty()
         && command.arity.accepts(request.args.len())
@@ -95,32 +111,33 @@ fn admit_carefully(
     request: &Prepared<'_>,
     entry: &'static Entry,
     admission: &mut Admission,
-) -> Result<&'static Command, CommandError> {
+) -> Result<&'static Command, Refusal> {
     let command = entry.command;
     if !command.arity.accepts(request.args.len()) {
-        return Err(CommandError::wrong_arity(&entry.full_name));
+        return Err(CommandError::wrong_arity(&entry.full_name).into());
     }
     if !entry.subcommands.is_empty() {
         let is_container = matches!(command.run, Run::Container);
         match request.args.get(1) {
             // What also runs bare (COMMAND) has no use for a word that is no subcommand.
             Some(word) if is_container || command.arity.accepts(1) => {
-                return Err(CommandError::unknown_subcommand(command.name, word));
+                return Err(CommandError::unknown_subcommand(command.name, word).into());
             }
-            None if is_container => return Err(CommandError::wrong_arity(&entry.full_name)),
+            None if is_container => return Err(CommandError::wrong_arity(&entry.full_name).into()),
             _ => {}
         }
     }
     if !ctx.session.authenticated && !command.flags.has(NO_AUTH) {
-        return Err(CommandError::NO_AUTH);
+        return Err(CommandError::NO_AUTH.into());
     }
     if ctx.session.multi.is_some() && command.flags.has(NO_MULTI) {
-        return Err(CommandError::not_in_multi(&entry.full_name));
+        return Err(CommandError::not_in_multi(&entry.full_name).into());
     }
     let grows = command.flags.has(DENYOOM)
         || matches!((&command.run, &ctx.session.multi), (Run::Transaction, Some(multi)) if multi.grows);
     match grows.then(|| admission.make_room(ctx.instance, ctx.data.databases, ctx.data.journal)) {
-        Some(Room::Lacking) => Err(CommandError::OUT_OF_MEMORY),
+        Some(Room::Lacking) => Err(CommandError::OUT_OF_MEMORY.into()),
+        Some(Room::Unused) => Err(Refusal::Reclaim),
         Some(Room::Enough | Room::Gaining) | None => Ok(command),
     }
 }

@@ -3,8 +3,8 @@
 //!
 //! Not a connection: the worker that owns the socket writes these figures, mostly once per batch; everybody else reads.
 //!
-//! Invariants: (1) ids ascend and are never reused; (2) a client is registered from accept to close; (3) a killed
-//! client's worker is woken and closes it before it serves it again.
+//! Invariants: (1) ids ascend and are never reused; (2) a client is registered from accept until it is closed or
+//! killed; (3) a killed client's worker is woken and closes it before it serves it again.
 //!
 //! Thread safety: figures are relaxed atomics with one writer; texts are behind a mutex that only CLIENT commands take.
 
@@ -136,12 +136,6 @@ impl Client {
             .sum()
     }
 
-    /// Asks its worker to close it. Returns the worker to wake.
-    pub fn kill(&self) -> usize {
-        self.killed.store(true, SeqCst);
-        self.worker.load(SeqCst)
-    }
-
     /// Adds to a figure that only this client's worker writes.
     #[inline]
     pub fn add(figure: &AtomicU64, by: u64) {
@@ -154,6 +148,8 @@ impl Client {
 pub struct Clients {
     connected: Mutex<BTreeMap<u64, Arc<Client>>>,
     ids: AtomicU64,
+    /// Heap bytes of all clients' buffers.
+    buffer_bytes: AtomicU64,
 }
 
 impl Clients {
@@ -163,6 +159,24 @@ impl Clients {
         let client = Arc::new(make(id));
         self.connected.lock().insert(id, Arc::clone(&client));
         client
+    }
+
+    /// Takes a client out of the register and asks its worker to close it; from now on none of its requests begins.
+    /// Returns the worker to wake.
+    pub fn kill(&self, client: &Client) -> usize {
+        client.killed.store(true, SeqCst);
+        self.disconnect(client.id);
+        client.worker.load(SeqCst)
+    }
+
+    /// Heap bytes of all clients' buffers, as far as their workers have told.
+    pub fn buffer_bytes(&self) -> u64 {
+        self.buffer_bytes.load(Relaxed)
+    }
+
+    /// Tells that some client's buffers took `before` bytes and take `after`.
+    pub fn buffers_changed(&self, before: u64, after: u64) {
+        self.buffer_bytes.fetch_add(after.wrapping_sub(before), Relaxed);
     }
 
     pub fn disconnect(&self, id: u64) {

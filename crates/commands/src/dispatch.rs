@@ -14,7 +14,7 @@
 //!
 //! Thread safety: one `Executor` per worker.
 
-use crate::admission::{Admission, Room, admit};
+use crate::admission::{Admission, Refusal, Room, admit};
 use crate::command::{Command, NOT_QUEUED, Progress, Run, Slice};
 use crate::ctx::{AloneCtx, Ctx};
 use crate::data::{Data, LockId, Locks, lock_all, lock_id};
@@ -35,8 +35,13 @@ use wire::{Args, Mark, Reply};
 
 /// Most requests of one batch: after so many, other connections are served.
 pub const BATCH_MAX: usize = 64;
+/// Replies that a client has not taken above which no more of its requests are executed: it may read them first. With
+/// the requests that are read meanwhile and the slack of both buffers, a client that reads nothing costs at most 1 MiB.
+pub const UNSENT_PAUSE_BYTES: usize = 768 << 10;
 /// Tries for the locks of one command before it takes the gate.
 const LOCK_RETRIES_MAX: u8 = 8;
+/// Turns of the timer, ten a second, after which databases that stay without keys are given back.
+const UNUSED_TICKS: u32 = 20;
 /// Expired keys removed in one turn of the timer, times `active-expire-effort`: about a millisecond's worth.
 pub const EXPIRE_PER_TICK: usize = 4096;
 /// `index` of a request whose command is not known.
@@ -70,6 +75,8 @@ pub enum End {
     /// Request number `at` could not go on: its stripes were taken, or it is a sliced command with more to do. It is
     /// to be run again, later.
     Parked { at: usize },
+    /// The replies so far are as many as the client may leave unread; request number `at` is the first not executed.
+    Full { at: usize },
 }
 
 /// What a parked command takes along.
@@ -89,6 +96,10 @@ pub(crate) enum Step {
     Busy,
     /// It has done a slice of its work.
     Again,
+    /// It was not begun: memory is short, and there are databases without keys to give back first.
+    Reclaim,
+    /// It was not begun: see [`End::Full`].
+    Full,
 }
 
 /// See the module's text.
@@ -96,6 +107,8 @@ pub struct Executor {
     pub instance: Arc<Instance>,
     /// Other connections that wait for this worker; told by it, for the delay a slow command gives to others.
     pub others_ready: u32,
+    /// Bytes of replies above which a batch ends early; told by the worker, less what waits to be sent already.
+    pub reply_room: usize,
     station: Station,
 }
 
@@ -108,6 +121,10 @@ struct Station {
     lock_ids: Vec<LockId>,
     /// What was received and sent since the recorder was told.
     traffic: Traffic,
+    /// See [`Executor::reply_room`].
+    reply_room: usize,
+    /// Turns of the timer in a row that found databases without keys.
+    unused_ticks: u32,
 }
 
 impl Executor {
@@ -120,8 +137,10 @@ impl Executor {
             admission: Admission::default(),
             lock_ids: Vec::new(),
             traffic: Traffic::default(),
+            reply_room: UNSENT_PAUSE_BYTES,
+            unused_ticks: 0,
         };
-        Executor { instance, others_ready: 0, station }
+        Executor { instance, others_ready: 0, reply_room: UNSENT_PAUSE_BYTES, station }
     }
 
     /// Executes requests in order, at most [`BATCH_MAX`]. `arrived` is when the kernel received them;
@@ -135,6 +154,7 @@ impl Executor {
         parked: &mut Parked,
     ) -> End {
         let Executor { instance, station, .. } = self;
+        station.reply_room = self.reply_room;
         station.journal.set_now(instance.now_ms());
         let clock = Clock::new(arrived, self.others_ready, instance);
         let mut at = 0;
@@ -155,6 +175,8 @@ impl Executor {
                     return End::Parked { at };
                 }
                 Step::Again => return End::Parked { at },
+                Step::Reclaim => instance.gate.alone().release_unused(),
+                Step::Full => return End::Full { at },
             }
         }
         End::Done
@@ -164,7 +186,7 @@ impl Executor {
     /// Returns whether more is to be done at once.
     pub fn tick(&mut self, age: bool) -> bool {
         let Executor { instance, station, .. } = self;
-        let Station { worker, place, journal, admission, traffic, .. } = station;
+        let Station { worker, place, journal, admission, traffic, unused_ticks, .. } = station;
         journal.set_now(instance.now_ms());
         if instance.timers_paused.load(Relaxed) {
             return false;
@@ -183,13 +205,24 @@ impl Executor {
                 database.age(database.len() / 70_000 + 1, journal);
             }
         }
-        more |= admission.make_room(instance, &databases, journal) == Room::Gaining;
+        let room = admission.make_room(instance, &databases, journal);
+        more |= matches!(room, Room::Gaining | Room::Unused);
+        let mut reclaims = room == Room::Unused;
+        if age && *worker == 0 {
+            *unused_ticks = if databases.has_unused() { *unused_ticks + 1 } else { 0 };
+            reclaims |= *unused_ticks >= UNUSED_TICKS;
+        }
         let mut recorder = instance.recorders[*worker].lock();
         recorder.counters.traffic.add(&std::mem::take(traffic));
         recording::settle(journal, &mut recorder, instance);
         // Whoever asks for the peak is told the highest figure that anybody has seen.
         instance.used_memory_bytes();
         instance.rates.note(*worker, journal.now_ms, &recorder, &instance.counters);
+        drop((recorder, databases));
+        if reclaims {
+            *unused_ticks = 0;
+            instance.gate.alone().release_unused();
+        }
         more
     }
 
@@ -247,7 +280,13 @@ impl Station {
         let mut ctx = Ctx { instance, session, reply, data };
         let (mut done, mut step) = (0_usize, Step::Done);
         for request in &batch {
+            // Whoever killed it was told that it is gone.
+            ctx.session.closing |= ctx.session.client.killed.load(Relaxed);
             if ctx.session.closing {
+                break;
+            }
+            if done > 0 && ctx.reply.len() >= self.reply_room {
+                step = Step::Full;
                 break;
             }
             step = execute(&mut ctx, request, &mut self.admission, &mut self.lock_ids, clock, parked);
@@ -343,8 +382,9 @@ fn execute<'a>(
             ctx.session.closing = true;
             return Step::Done;
         }
-        Err(refusal) => {
-            transaction::refuse(ctx, request, &refusal);
+        Err(Refusal::Reclaim) => return Step::Reclaim,
+        Err(Refusal::Error(error)) => {
+            transaction::refuse(ctx, request, &error);
             settle_reply(ctx.session, ctx.reply, before);
             return Step::Done;
         }

@@ -265,6 +265,12 @@ impl Instance {
         });
     }
 
+    /// Bytes that count against `maxmemory`: those in use but for clients' buffers, which eviction cannot give back. They
+    /// are bounded one by one, see `UNSENT_PAUSE_BYTES`.
+    pub fn limited_bytes(&self) -> u64 {
+        (keyspace::memory::used_bytes() as u64).saturating_sub(self.clients.buffer_bytes())
+    }
+
     /// Bytes allocated, and the highest figure seen by anybody who asked.
     pub fn used_memory_bytes(&self) -> (u64, u64) {
         let used = keyspace::memory::used_bytes() as u64;

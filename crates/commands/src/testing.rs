@@ -112,7 +112,7 @@ impl Bench {
                 &mut parked,
             ) {
                 End::Done => at += batch.len(),
-                End::Parked { at: parked_at } => at += parked_at,
+                End::Parked { at: next } | End::Full { at: next } => at += next,
             }
         }
         reply.to_vec()

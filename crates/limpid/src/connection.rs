@@ -6,17 +6,18 @@
 //! once with one system call; what the socket does not take waits in `outbox`.
 //!
 //! Invariants: (1) replies leave in the order of their requests; (2) `inbox` is at most `client-query-buffer-limit`,
-//! `outbox` at most the client's output limit, or `OUTBOX_PAUSE_BYTES` before reading pauses; (3) while a request is
-//! parked nothing behind it is executed.
+//! `outbox` at most the client's output limit; (3) nothing is executed while `UNSENT_PAUSE_BYTES` are unsent, but reading
+//! goes on, because clients that pipeline send all they have before they read; (4) while a request is parked nothing
+//! behind it is executed.
 //!
 //! Thread safety: owned by one worker; `Send`, so it may move to another between batches.
 
 use crate::arrival;
 use crate::listen::Peer;
 use crate::placement::Turns;
-use commands::clients::Client;
+use commands::clients::{Client, Clients};
 use commands::config::ClientClass;
-use commands::dispatch::BATCH_MAX;
+use commands::dispatch::{BATCH_MAX, UNSENT_PAUSE_BYTES};
 use commands::session::ReplyMode;
 use commands::{Arrival, End, Executor, Parked, Session};
 use observe::os::clock;
@@ -29,9 +30,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 use wire::{Args, Limits, OwnedArgs, Parsed, Protocol, ProtocolError, Reply, RequestParser, Span};
 
-/// Unsent bytes above which no more requests are read, for clients without an output limit: a client that never
-/// reads its replies stops being served instead of filling the memory.
-const OUTBOX_PAUSE_BYTES: usize = 256 << 20;
+/// Requests that are read ahead of execution, while replies are unsent, when memory is at its limit.
+const READ_AHEAD_BYTES: usize = 64 << 10;
+/// Replies that no output limit counts, as in Redis, where they fit a client's first buffer.
+const OUTPUT_UNCOUNTED_BYTES: usize = 16 << 10;
+/// What a client may leave unread, and have half sent, before it has authenticated: as in Valkey, a buffer and 1 KiB of
+/// replies, and 1 MiB of requests.
+const UNAUTHENTICATED_OUTPUT_BYTES_MAX: usize = OUTPUT_UNCOUNTED_BYTES + (1 << 10);
+const UNAUTHENTICATED_QUERY_BYTES_MAX: usize = 1 << 20;
 /// An idle inbox keeps at most this much.
 const INBOX_KEPT_BYTES: usize = 16 << 10;
 
@@ -104,6 +110,10 @@ pub struct Connection {
     inbox_head: usize,
     outbox: Reply,
     held: Option<Box<Held>>,
+    /// The inbox holds bytes that the parser has not seen.
+    read_ahead: bool,
+    /// Heap bytes of both boxes that everybody was told of.
+    told_bytes: u64,
     /// The socket may have more to read.
     readable: bool,
     /// The client has sent its last byte, or the connection broke.
@@ -124,6 +134,8 @@ impl Connection {
             inbox_head: 0,
             outbox: Reply::new(),
             held: None,
+            read_ahead: false,
+            told_bytes: 0,
             readable: false,
             ending: false,
             over_soft_limit_since: None,
@@ -152,6 +164,16 @@ impl Connection {
         !self.outbox.is_empty()
     }
 
+    /// Whether requests wait in its socket that were not read for want of memory.
+    pub fn is_held_back(&self) -> bool {
+        self.readable && self.is_paused()
+    }
+
+    /// Whether so much is unsent that nothing more is executed.
+    fn is_paused(&self) -> bool {
+        self.outbox.len() >= UNSENT_PAUSE_BYTES
+    }
+
     /// One turn: sends what waits, executes at most [`BATCH_MAX`] requests or one read of them, sends the replies.
     pub fn turn(&mut self, lent: &mut Lent<'_>) -> Next {
         if self.session.client.killed.load(Relaxed) {
@@ -165,9 +187,12 @@ impl Connection {
         if self.finishing {
             return if self.outbox.is_empty() { Next::Close(Why::Finished) } else { Next::Wait };
         }
-        if self.outbox.len() > OUTBOX_PAUSE_BYTES {
-            return Next::Wait;
+        if self.is_paused() {
+            let next = self.read_ahead(lent);
+            self.settle_figures(lent);
+            return next;
         }
+        lent.executor.reply_room = UNSENT_PAUSE_BYTES - self.outbox.len();
         let next = self.execute(lent);
         self.settle_figures(lent);
         match self.send_replies(lent) {
@@ -192,13 +217,16 @@ impl Connection {
                 return next;
             }
         }
-        if self.inbox_head < self.inbox.len() && self.parser.is_idle() {
+        let has_requests = self.parser.is_idle() || std::mem::take(&mut self.read_ahead);
+        if self.inbox_head < self.inbox.len() && has_requests {
             // Requests left from the last turn; nothing is read before they are done.
             let inbox = std::mem::take(&mut self.inbox);
             let (head, next) = self.execute_bytes(&inbox, self.inbox_head, lent);
             self.inbox = inbox;
             self.inbox_head = head;
             self.trim_inbox();
+            // A batch may have ended before the last half request was looked at again.
+            self.read_ahead = next != Next::Wait;
             if next != Next::Wait || !self.readable {
                 return next;
             }
@@ -221,7 +249,7 @@ impl Connection {
                 let has_more = self.readable || self.inbox_head < self.inbox.len();
                 if has_more { Next::Again } else { Next::Wait }
             }
-            End::Parked { .. } => {
+            End::Parked { .. } | End::Full { .. } => {
                 self.held = Some(held);
                 self.session.client.argument_bytes.store(argument_bytes, Relaxed);
                 Next::Retry
@@ -249,12 +277,47 @@ impl Connection {
         // A read that did not fill the buffer emptied the socket; what comes later raises a new event (epoll(7)). The
         // end of the stream does not if it was there already: the next read is to find it.
         self.readable = self.ending || received == lent.buffer.len();
-        Client::add(&self.session.client.bytes_in, received as u64);
-        lent.executor.count_read(received);
+        self.count_received(received, lent);
         let buffer = std::mem::take(&mut lent.buffer);
         let next = self.execute_received(&buffer[..received], lent);
         lent.buffer = buffer;
         if next == Next::Wait && self.readable { Next::Again } else { next }
+    }
+
+    /// Receives requests without executing them. The end of the stream is left to be found when they are done.
+    fn read_ahead(&mut self, lent: &mut Lent<'_>) -> Next {
+        if !self.readable || !self.may_read_ahead(lent) {
+            return Next::Wait;
+        }
+        match self.receive(lent) {
+            Ok(0) => Next::Wait,
+            Ok(received) => {
+                self.readable = self.ending || received == lent.buffer.len();
+                self.count_received(received, lent);
+                self.inbox.extend_from_slice(&lent.buffer[..received]);
+                self.read_ahead = true;
+                let next = if self.readable { Next::Again } else { Next::Wait };
+                self.check_query_limit(lent, next)
+            }
+            Err(Errno::AGAIN) => {
+                self.readable = false;
+                Next::Wait
+            }
+            Err(Errno::INTR) => Next::Again,
+            Err(_) => Next::Close(Why::Gone),
+        }
+    }
+
+    /// Whether there is memory for requests that cannot be executed yet.
+    fn may_read_ahead(&self, lent: &Lent<'_>) -> bool {
+        let limit = lent.executor.instance.settings.maxmemory_bytes();
+        let used = || keyspace::memory::used_bytes() as u64;
+        self.inbox.len() - self.inbox_head < READ_AHEAD_BYTES || limit == 0 || used() < limit
+    }
+
+    fn count_received(&self, received: usize, lent: &mut Lent<'_>) {
+        Client::add(&self.session.client.bytes_in, received as u64);
+        lent.executor.count_read(received);
     }
 
     fn receive(&mut self, lent: &mut Lent<'_>) -> Result<usize, Errno> {
@@ -289,10 +352,14 @@ impl Connection {
         self.check_query_limit(lent, next)
     }
 
+    /// Whether the client may stay with the requests it has sent; those it has queued since MULTI are among them.
     fn check_query_limit(&self, lent: &Lent<'_>, next: Next) -> Next {
         let limit = lent.executor.instance.settings.client_query_buffer_limit_bytes() as usize;
-        let waiting = self.inbox.len() - self.inbox_head + self.parser.memory_bytes();
-        if waiting > limit { Next::Close(Why::QueryLimit) } else { next }
+        let queued = self.session.multi.as_ref().map_or(0, |multi| multi.queued_bytes);
+        let waiting = self.inbox.len() + self.parser.memory_bytes() + queued;
+        let is_too_much =
+            waiting > limit || !self.session.authenticated && waiting > UNAUTHENTICATED_QUERY_BYTES_MAX;
+        if is_too_much { Next::Close(Why::QueryLimit) } else { next }
     }
 
     /// Drops what was executed from the inbox's front, without moving bytes more often than they are worth.
@@ -372,7 +439,10 @@ impl Connection {
         let mut parked = Parked::default();
         lent.reply.set_protocol(self.protocol());
         let end = lent.executor.run(&requests, &mut self.session, lent.reply, lent.arrived, &mut parked);
-        let executed = if let End::Parked { at } = end { at } else { requests.len() };
+        let executed = match end {
+            End::Done => requests.len(),
+            End::Parked { at } | End::Full { at } => at,
+        };
         let client = &self.session.client;
         Client::add(&client.commands, executed as u64);
         Client::add(&client.batches, 1);
@@ -424,10 +494,24 @@ impl Connection {
         client.query_buffer_bytes.store((self.inbox.len() - self.inbox_head) as u64, Relaxed);
     }
 
+    /// Tells everybody what its buffers take, when that has changed.
+    pub fn tell_buffers(&mut self, clients: &Clients) {
+        let bytes = (self.inbox.capacity() + self.outbox.memory_bytes()) as u64;
+        let told = std::mem::replace(&mut self.told_bytes, bytes);
+        if told != bytes {
+            clients.buffers_changed(told, bytes);
+        }
+    }
+
+    /// Takes its buffers out of everybody's sum; it is being closed.
+    pub fn forget_buffers(&mut self, clients: &Clients) {
+        clients.buffers_changed(std::mem::take(&mut self.told_bytes), 0);
+    }
+
     /// Sends the replies of this turn, behind what waits already.
     fn send_replies(&mut self, lent: &mut Lent<'_>) -> Result<Sent, Why> {
+        self.check_output_limit(lent)?;
         if lent.reply.is_empty() {
-            self.check_output_limit(lent)?;
             return Ok(if self.outbox.is_empty() { Sent::All } else { Sent::Blocked });
         }
         Client::add(&self.session.client.bytes_out, lent.reply.len() as u64);
@@ -435,7 +519,6 @@ impl Connection {
         if !self.outbox.is_empty() {
             lent.reply.append_to(&mut self.outbox);
             lent.reply.clear();
-            self.check_output_limit(lent)?;
             return Ok(Sent::Blocked);
         }
         let sent = match lent.time_flush {
@@ -456,8 +539,9 @@ impl Connection {
         let sent = self.send_outbox()?;
         if sent == Sent::Blocked {
             Client::add(&self.session.client.output_blocked, 1);
+            self.outbox.settle();
         }
-        self.check_output_limit(lent)?;
+        self.tell_unsent();
         Ok(sent)
     }
 
@@ -483,15 +567,27 @@ impl Connection {
         Ok(Sent::All)
     }
 
-    /// Whether the client may stay with what it has not read.
+    fn tell_unsent(&self) {
+        let (client, unsent) = (&self.session.client, self.outbox.len() as u64);
+        client.output_bytes.store(unsent, Relaxed);
+        client.output_bytes_peak.fetch_max(unsent, Relaxed);
+    }
+
+    /// Whether the client may stay with what it has not read and what is about to be sent.
+    #[inline]
     fn check_output_limit(&mut self, lent: &Lent<'_>) -> Result<(), Why> {
-        let waiting = self.outbox.len() as u64;
-        let client = &self.session.client;
-        client.output_bytes.store(waiting, Relaxed);
-        if waiting == 0 {
+        let waiting = self.outbox.len() + lent.reply.len();
+        if waiting <= OUTPUT_UNCOUNTED_BYTES {
             return Ok(());
         }
-        client.output_bytes_peak.fetch_max(waiting, Relaxed);
+        if !self.session.authenticated && waiting > UNAUTHENTICATED_OUTPUT_BYTES_MAX {
+            return Err(Why::OutputLimit);
+        }
+        self.check_configured_limit(lent, waiting as u64)
+    }
+
+    fn check_configured_limit(&mut self, lent: &Lent<'_>, waiting: u64) -> Result<(), Why> {
+        self.tell_unsent();
         let limit = lent.executor.instance.settings.client_output_buffer_limit(ClientClass::Normal);
         if limit.hard_bytes > 0 && waiting > limit.hard_bytes {
             return Err(Why::OutputLimit);

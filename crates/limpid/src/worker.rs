@@ -305,6 +305,7 @@ impl Worker {
         let mut lent = Lent { executor, buffer, reply, spans, arrived, now_ms, time_flush: sampled };
         let started = (sampled > 0).then(clock::now);
         let next = connection.turn(&mut lent);
+        connection.tell_buffers(&lent.executor.instance.clients);
         if let Some(started) = started {
             let ns = clock::now().ns_since(started);
             // A longer one is noted when it ends, like every long one.
@@ -465,6 +466,7 @@ impl Worker {
         let instance = self.instance();
         let _ = self.poll.registry().deregister(connection.peer.source());
         self.executor.close(&mut connection.session);
+        connection.forget_buffers(&instance.clients);
         let client = &connection.session.client;
         instance.clients.disconnect(client.id);
         let counter = match why {
@@ -517,6 +519,8 @@ impl Worker {
             let lent = Lent { executor, buffer, reply, spans, arrived, now_ms, time_flush: 0 };
             if let Some(why) = connection.check_time(&lent) {
                 self.close(slot, why);
+            } else if connection.is_held_back() && !self.busy.contains(&slot) {
+                self.busy.push_back(slot);
             }
         }
         if self.index == 0 {

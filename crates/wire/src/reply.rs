@@ -378,6 +378,12 @@ impl Reply {
         }
     }
 
+    /// Gives back what was consumed and the buffer's slack, when the rest is to wait.
+    pub fn settle(&mut self) {
+        self.drop_consumed();
+        self.bytes.shrink_to_fit();
+    }
+
     // ---- sending ----
 
     /// Everything that is not consumed, when no value is shared.
@@ -443,10 +449,14 @@ impl Reply {
     /// Moves the rest to the front once the sent part is larger: each byte is moved a bounded number of times.
     fn compact(&mut self) {
         if self.head * 2 > self.bytes.len() {
-            self.bytes.drain(..self.head);
-            self.shared.iter_mut().for_each(|shared| shared.offset -= self.head);
-            self.head = 0;
+            self.drop_consumed();
         }
+    }
+
+    fn drop_consumed(&mut self) {
+        self.bytes.drain(..self.head);
+        self.shared.iter_mut().for_each(|shared| shared.offset -= self.head);
+        self.head = 0;
     }
 
     /// Appends what is not consumed to `other`; this reply stays as it is.

@@ -284,7 +284,7 @@ fn close(ctx: &mut Ctx<'_>, client: &Client) {
         // Its own reply is still sent.
         ctx.session.closing = true;
     } else {
-        ctx.instance.wake(client.kill());
+        ctx.instance.wake(ctx.instance.clients.kill(client));
     }
 }
 

@@ -57,8 +57,8 @@ const UNBATCHED_SHARE: f64 = 0.25;
 /// Server CPU of one receive and send: what a batch saves for each command but the first. Measured with
 /// pipelines of 1 and 64 on one core; it is two system calls and their share of polling.
 const ROUND_TRIP_USEC: f64 = 5.0;
-/// A backlog from here on is memory someone else could use.
-const BACKLOG_BYTES: u64 = 1 << 20;
+/// A backlog from here on is of somebody who does not read: the server stops executing for him at 768 KiB.
+const BACKLOG_BYTES: u64 = 512 << 10;
 /// Connections per second of one address that no pool makes.
 const RECONNECTS_PER_SECOND: f64 = 10.0;
 /// And at least this many.

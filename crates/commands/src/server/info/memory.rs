@@ -88,10 +88,8 @@ pub(super) fn memory(report: &mut Report<'_>) {
     report.bytes("maxmemory", settings.maxmemory_bytes());
     report.field("maxmemory_policy", settings.maxmemory_policy().name());
     fragmentation(report, &figures);
-    report.fields(
-        &["mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers"],
-        0,
-    );
+    report.field("mem_not_counted_for_evict", report.instance.clients.buffer_bytes());
+    report.fields(&["mem_replication_backlog", "mem_total_replication_buffers"], 0);
     report.fields(&["mem_replica_full_sync_buffer", "mem_clients_slaves"], 0);
     report.field("mem_clients_normal", figures.clients);
     report.fields(&["mem_cluster_links", "mem_aof_buffer"], 0);
