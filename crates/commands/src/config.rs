@@ -1,6 +1,7 @@
 //! The configuration: redis.conf syntax and CONFIG, without any I/O.
 //!
-//! `table/` names every directive; `directive.rs` says what one is; `line.rs` splits lines and `value.rs` reads values;
+//! `table/` names every directive; `directive.rs` says what one is; `line.rs` splits lines, `value.rs` reads values and `check.rs` knows
+//! what single directives ask of them;
 //! `load.rs` turns lines into [`Settings`], which the running server shares as an `Arc` and reads without locks where it
 //! is hot (`hot.rs`); `rewrite.rs` writes them back.
 //!
@@ -8,6 +9,7 @@
 //!
 //! Thread safety: `Settings` is shared by all threads; everything else is used by one.
 
+mod check;
 mod directive;
 mod hot;
 pub mod line;

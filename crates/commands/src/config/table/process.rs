@@ -3,12 +3,15 @@
 //! Thread safety: constants.
 
 use super::INT_MAX;
+use crate::config::check;
 use crate::config::directive::{Directive, Kind, Refusal};
 
 const SHUTDOWN_FLAGS: &[&str] = &["default", "save", "nosave", "now", "force", "safe", "failover"];
 const NO_SAVE_ON_SHUTDOWN: &str = "the data is in memory only, a shutdown cannot save it";
 const NO_SYSLOG: &str = "the log goes to logfile or standard output, never to syslog";
 const NO_PINNING: &str = "threads are not pinned; use taskset or the service manager";
+const NO_SWITCHED_ASSERTIONS: &str = "assertions are chosen when the server is built";
+const NO_WATCHDOG: &str = "there is no software watchdog; the profile shows stalls with their causes";
 const NO_TITLE: &str = "the process title is left as it was started";
 
 pub(super) const DIRECTIVES: &[Directive] = &[
@@ -85,13 +88,15 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         Kind::Text,
         "{title} {listen-addr} {server-mode}",
         NO_TITLE,
-    ),
+    )
+    .checked(check::process_title),
     Directive::accepted("crash-log-enabled", Kind::Bool, "yes", "a crash is always logged with its backtrace"),
     Directive::accepted("crash-memcheck-enabled", Kind::Bool, "yes", "memory is not tested after a crash"),
     Directive::absent(
         "locale-collate",
         Kind::Text,
-        &[""],
+        // All these mean: byte by byte.
+        &["", "C", "POSIX"],
         Refusal::Warn,
         "texts are compared byte by byte, whatever the locale",
     ),
@@ -100,7 +105,8 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         Kind::Int { min: 0, max: INT_MAX },
         "10",
         "background work runs when it is due, not at a fixed rate",
-    ),
+    )
+    .checked(check::rate),
     Directive::accepted("dynamic-hz", Kind::Bool, "yes", "background work runs when it is due, not at a fixed rate"),
     Directive::accepted(
         "shutdown-timeout",
@@ -134,13 +140,15 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         &["no"],
         Refusal::Warn,
         "the kernel's OOM score is left alone; set OOMScoreAdjust in the service manager",
-    ),
+    )
+    .checked(check::score_adjustment),
     Directive::accepted(
         "oom-score-adj-values",
         Kind::Words { min: 3, max: 3 },
         "0 200 800",
         "the kernel's OOM score is left alone",
-    ),
+    )
+    .checked(check::score_values),
     Directive::accepted(
         "disable-thp",
         Kind::Bool,
@@ -166,4 +174,10 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "no",
         "the server always presents itself at the level of compatibility it has",
     ),
+    Directive::accepted("debug-context", Kind::Text, "", "reports of crashes have no text of their owner's").hidden(),
+    Directive::accepted("enable-debug-assert", Kind::Bool, "no", NO_SWITCHED_ASSERTIONS).at_start().hidden(),
+    Directive::accepted("use-exit-on-panic", Kind::Bool, "no", "a panic always aborts the process").hidden(),
+    Directive::accepted("watchdog-period", Kind::Int { min: 0, max: INT_MAX }, "0", NO_WATCHDOG)
+        .checked(check::watchdog_ms)
+        .hidden(),
 ];
