@@ -24,5 +24,5 @@ pub use directive::{Change, Directive, Kind, Refusal, Support, directives, find,
 pub use hot::{BusyPoll, ClientClass, MaxmemoryPolicy, Observers, OutputBufferLimit};
 pub use load::{COMMAND_LINE, ConfigError, Loader, Notice, Place, Severity};
 pub use rewrite::rewrite;
-pub use settings::{Access, HashFunction, Settings, live_directives};
+pub use settings::{Access, HashFunction, Settings, live_directives, reason_of};
 pub use value::memory_bytes;

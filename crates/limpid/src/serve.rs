@@ -54,7 +54,7 @@ pub fn start(
     config_file: Option<String>,
     signals: Option<Signals>,
 ) -> io::Result<Running> {
-    raise_descriptor_limit(&settings);
+    fit_clients(&settings);
     let (listeners, port) = listen::open(&settings)?;
     let workers = settings.io_threads().unwrap_or_else(cores);
     let mut random = [0; 28];
@@ -124,9 +124,17 @@ fn waker(mailboxes: &Arc<Vec<Mailbox>>, worker: usize) -> Box<dyn Fn() + Send + 
 /// What CONFIG SET changes beyond the settings themselves.
 fn act_on_changes(instance: &Arc<Instance>) {
     instance.settings.on_change(|settings, directive| match directive.name {
-        "loglevel" => logging::apply_level(settings),
-        "maxclients" => raise_descriptor_limit(settings),
-        _ => {}
+        "loglevel" => {
+            logging::apply_level(settings);
+            Ok(())
+        }
+        "maxclients" => raise_descriptor_limit(settings.maxclients()).map_err(|clients| {
+            format!(
+                "The operating system is not able to handle the specified number of clients, try with {clients}"
+            )
+        }),
+        "dir" => supervise::change_directory(settings),
+        _ => Ok(()),
     });
 }
 
@@ -139,27 +147,37 @@ fn fill_random(bytes: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Raises the limit of open files to what `maxclients` needs, or lowers `maxclients` to what there is, as Redis does.
-fn raise_descriptor_limit(settings: &Settings) {
-    let wanted = u64::from(settings.maxclients()) + DESCRIPTORS_RESERVED;
+/// Raises the limit of open files to what `clients` need.
+///
+/// # Errors
+/// How many clients the limit allows, as high as it goes.
+fn raise_descriptor_limit(clients: u32) -> Result<(), u64> {
+    let wanted = u64::from(clients) + DESCRIPTORS_RESERVED;
     let limit = getrlimit(Resource::Nofile);
-    let current = limit.current.unwrap_or(u64::MAX);
-    if current >= wanted {
-        return;
+    if limit.current.unwrap_or(u64::MAX) >= wanted {
+        return Ok(());
     }
     let maximum = limit.maximum.map(|maximum| maximum.max(wanted));
     if setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).is_ok() {
-        return;
+        return Ok(());
     }
     let reachable = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), maximum: limit.maximum });
-    if reachable < wanted {
-        let clients = reachable.saturating_sub(DESCRIPTORS_RESERVED).max(1);
-        let _ = settings.set(&[(b"maxclients", clients.to_string().as_bytes())], true);
+    let is_raised =
+        setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), maximum: limit.maximum }).is_ok();
+    let reached = if is_raised { reachable } else { limit.current.unwrap_or(reachable) };
+    if reached >= wanted { Ok(()) } else { Err(reached.saturating_sub(DESCRIPTORS_RESERVED).max(1)) }
+}
+
+/// At start the server makes do with the clients that fit, as Redis does; a CONFIG SET for more is refused.
+fn fit_clients(settings: &Settings) {
+    let wanted = settings.maxclients();
+    if let Err(clients) = raise_descriptor_limit(wanted) {
+        settings.make_do("maxclients", &clients.to_string());
         tracing::warn!(
-            "You requested maxclients of {} requiring at least {wanted} file descriptors, but the limit of open \
-             files is {reachable}: maxclients is {clients} now. Raise it with 'ulimit -n'.",
-            wanted - DESCRIPTORS_RESERVED
+            "You requested maxclients of {wanted} requiring at least {} file descriptors, but the limit of open files \
+             is {}: maxclients is {clients} now. Raise it with 'ulimit -n'.",
+            u64::from(wanted) + DESCRIPTORS_RESERVED,
+            clients + DESCRIPTORS_RESERVED
         );
     }
 }
