@@ -5,8 +5,10 @@
 //! Thread safety: `Running` is the main thread's; workers are threads of their own.
 
 use crate::admin::{self, Admin};
+use crate::score::Score;
+use crate::sockets::Sockets;
 use crate::worker::{Mailbox, Worker, mailbox};
-use crate::{allocator, config, demo, listen, logging, supervise};
+use crate::{allocator, config, demo, logging, supervise};
 use commands::config::{Notice, Settings, Severity};
 use commands::{Executor, Instance};
 use observe::os::clock;
@@ -27,18 +29,23 @@ const DESCRIPTORS_RESERVED: u64 = 32;
 /// A server that accepts clients.
 pub struct Running {
     pub instance: Arc<Instance>,
-    /// The TCP port, 0 without one.
-    pub port: u16,
+    sockets: Arc<Sockets>,
     workers: Vec<JoinHandle<()>>,
     admin: Option<Admin>,
 }
 
 impl Running {
+    /// The TCP port, 0 without one.
+    pub fn port(&self) -> u16 {
+        self.sockets.port()
+    }
+
     /// Waits until every worker has stopped.
     pub fn wait(self) {
         for worker in self.workers {
             let _ = worker.join();
         }
+        self.sockets.close();
         if let Some(admin) = self.admin {
             admin.stop();
         }
@@ -55,7 +62,7 @@ pub fn start(
     signals: Option<Signals>,
 ) -> io::Result<Running> {
     fit_clients(&settings);
-    let (listeners, port) = listen::open(&settings)?;
+    let sockets = Arc::new(Sockets::open(&settings)?);
     let workers = settings.io_threads().unwrap_or_else(cores);
     let mut random = [0; 28];
     fill_random(&mut random)?;
@@ -65,11 +72,11 @@ pub fn start(
     let instance = Arc::new(instance);
     let _ = instance.allocator.set(allocator::JEMALLOC);
     instance.counters.memory_startup_bytes.store(instance.used_memory_bytes().0, Relaxed);
-    act_on_changes(&instance);
+    act_on_changes(&instance, &sockets);
     if let Some(signals) = signals {
         stop_on(signals, &instance)?;
     }
-    let admin = admin::start(&instance, port)?;
+    let admin = admin::start(&instance, &sockets)?;
     let mut polls = Vec::new();
     let mut mailboxes = Vec::new();
     for _ in 0..workers {
@@ -79,17 +86,16 @@ pub fn start(
     }
     let mailboxes = Arc::new(mailboxes);
     instance.set_wakers((0..workers).map(|worker| waker(&mailboxes, worker)).collect());
-    let mut listeners = Some(listeners);
     let mut threads = Vec::new();
     for (index, (poll, place)) in polls.into_iter().zip(places).enumerate() {
         let executor =
             Executor::new(Arc::clone(&instance), index, place, seed.wrapping_add(index as u64 + 1));
-        let accepting = listeners.take().unwrap_or_default();
+        let accepting = (index == 0).then(|| Arc::clone(&sockets));
         let worker = Worker::new(index, poll, executor, Arc::clone(&mailboxes), accepting)?;
         let name = format!("worker-{index}");
         threads.push(std::thread::Builder::new().name(name).spawn(move || worker.run())?);
     }
-    Ok(Running { instance, port, workers: threads, admin })
+    Ok(Running { instance, sockets, workers: threads, admin })
 }
 
 /// Starts a server inside another subcommand's process, from redis.conf style arguments.
@@ -101,7 +107,7 @@ pub fn start_beside(arguments: Vec<OsString>) -> Result<demo::RunningServer, Str
     logging::start(&configuration.settings).map_err(|error| format!("cannot open the log: {error}"))?;
     // Until it is waited for, a signal means the other subcommand.
     let running = start(configuration.settings, None, None).map_err(|error| error.to_string())?;
-    let address = std::net::SocketAddr::from(([127, 0, 0, 1], running.port));
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], running.port()));
     let admin = running.admin.as_ref().map(|admin| admin.address);
     let wait = move || {
         if let Err(error) = stop_signals().and_then(|signals| stop_on(signals, &running.instance)) {
@@ -122,8 +128,12 @@ fn waker(mailboxes: &Arc<Vec<Mailbox>>, worker: usize) -> Box<dyn Fn() + Send + 
 }
 
 /// What CONFIG SET changes beyond the settings themselves.
-fn act_on_changes(instance: &Arc<Instance>) {
-    instance.settings.on_change(|settings, directive| match directive.name {
+fn act_on_changes(instance: &Arc<Instance>, sockets: &Arc<Sockets>) {
+    let sockets = Arc::clone(sockets);
+    let score = Score::default();
+    // At start it is only a warning, as in Redis: the server serves as well with the score it has.
+    let _ = score.follow(&instance.settings);
+    instance.settings.on_change(move |settings, directive| match directive.name {
         "loglevel" => {
             logging::apply_level(settings);
             Ok(())
@@ -133,6 +143,8 @@ fn act_on_changes(instance: &Arc<Instance>) {
                 "The operating system is not able to handle the specified number of clients, try with {clients}"
             )
         }),
+        "bind" | "port" => sockets.follow(settings),
+        "oom-score-adj" | "oom-score-adj-values" => score.follow(settings),
         "dir" => supervise::change_directory(settings),
         _ => Ok(()),
     });
@@ -223,7 +235,7 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     tracing::info!(
         "Limpid {} serves on port {} with {} workers, clock {}",
         env!("CARGO_PKG_VERSION"),
-        running.port,
+        running.port(),
         running.instance.workers,
         clock::source_name()
     );

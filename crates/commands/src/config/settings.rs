@@ -483,7 +483,7 @@ mod tests {
     fn set_changes_all_or_none() {
         let settings = Settings::new();
         for wrong in
-            [("foo", "1"), ("timeout", "x"), ("port", "1"), ("appendonly", "yes"), ("maxmemory", "3")]
+            [("foo", "1"), ("timeout", "x"), ("io-threads", "2"), ("appendonly", "yes"), ("maxmemory", "3")]
         {
             assert!(set(&settings, &[("maxmemory", "100"), wrong]).is_err());
             assert_eq!((settings.text("maxmemory").as_str(), settings.maxmemory_bytes()), ("0", 0));

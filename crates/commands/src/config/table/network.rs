@@ -15,15 +15,13 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         Kind::Words { min: 0, max: 16 },
         "* -::*",
         "Addresses to listen on; a leading '-' lets an address be missing on this machine.",
-    )
-    .at_restart(),
+    ),
     Directive::live(
         "port",
         Kind::Int { min: 0, max: 65535 },
         "6379",
         "TCP port for clients; 0 listens on no TCP port.",
-    )
-    .at_restart(),
+    ),
     Directive::live(
         "unixsocket",
         Kind::Text,

@@ -6,6 +6,10 @@ use super::INT_MAX;
 use crate::config::check;
 use crate::config::directive::{Directive, Kind, Refusal};
 
+/// A database in use takes some 144 KB before its first key, for its stripes: this many take 2.3 GB, which a machine may
+/// have. Redis takes any C `int`, and ends with too little memory.
+const DATABASES_MAX: i64 = 16_384;
+
 const SHUTDOWN_FLAGS: &[&str] = &["default", "save", "nosave", "now", "force", "safe", "failover"];
 const NO_SAVE_ON_SHUTDOWN: &str = "the data is in memory only, a shutdown cannot save it";
 const NO_SYSLOG: &str = "the log goes to logfile or standard output, never to syslog";
@@ -17,7 +21,7 @@ const NO_TITLE: &str = "the process title is left as it was started";
 pub(super) const DIRECTIVES: &[Directive] = &[
     Directive::live(
         "databases",
-        Kind::Int { min: 1, max: INT_MAX },
+        Kind::Int { min: 1, max: DATABASES_MAX },
         "16",
         "Number of databases that SELECT can reach; unused ones cost nothing.",
     )
@@ -134,19 +138,18 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "",
         "no warning of Limpid's stops a start, so none has to be ignored",
     ),
-    Directive::absent(
+    Directive::live(
         "oom-score-adj",
         Kind::Enum(&["no", "yes", "relative", "absolute"]),
-        &["no"],
-        Refusal::Warn,
-        "the kernel's OOM score is left alone; set OOMScoreAdjust in the service manager",
+        "no",
+        "Tell the kernel how soon to end this process when memory runs out: yes adds to the score, absolute sets it.",
     )
     .checked(check::score_adjustment),
-    Directive::accepted(
+    Directive::live(
         "oom-score-adj-values",
         Kind::Words { min: 3, max: 3 },
         "0 200 800",
-        "the kernel's OOM score is left alone",
+        "What oom-score-adj adds or sets: of a primary, of a replica, of a process that saves. The first counts.",
     )
     .checked(check::score_values),
     Directive::accepted(
