@@ -153,7 +153,7 @@ const KNOWN: &[Known] = &[
     },
     Known {
         seen: Seen::Only(On::Redis7),
-        reason: "there is no persistence yet, and a client must not believe that there is",
+        reason: "Redis 7 does not know the words safe and failover, which Valkey 9 does",
         places: &[
             ("shutdown-on-sigint", &["", " ", "nonsense", "two words"]),
             ("shutdown-on-sigterm", &["", " ", "nonsense", "two words"]),
