@@ -1,6 +1,7 @@
 //! The configuration: redis.conf syntax and CONFIG, without any I/O.
 //!
-//! `table/` names every directive; `directive.rs` says what one is; `line.rs` splits lines and `value.rs` reads values;
+//! `table/` names every directive; `directive.rs` says what one is; `line.rs` splits lines, `value.rs` reads values and `check.rs` knows
+//! what single directives ask of them;
 //! `load.rs` turns lines into [`Settings`], which the running server shares as an `Arc` and reads without locks where it
 //! is hot (`hot.rs`); `rewrite.rs` writes them back.
 //!
@@ -8,6 +9,7 @@
 //!
 //! Thread safety: `Settings` is shared by all threads; everything else is used by one.
 
+mod check;
 mod directive;
 mod hot;
 pub mod line;
@@ -21,5 +23,5 @@ pub use directive::{Change, Directive, Kind, Refusal, Support, directives, find,
 pub use hot::{BusyPoll, ClientClass, MaxmemoryPolicy, Observers, OutputBufferLimit};
 pub use load::{COMMAND_LINE, ConfigError, Loader, Notice, Place, Severity};
 pub use rewrite::rewrite;
-pub use settings::{Access, HashFunction, Settings, live_directives};
+pub use settings::{Access, HashFunction, Settings, live_directives, reason_of};
 pub use value::memory_bytes;

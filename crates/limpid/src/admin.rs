@@ -16,6 +16,7 @@ mod places;
 mod routes;
 
 use crate::listen;
+use crate::sockets::Sockets;
 use axum::Router;
 use commands::Instance;
 use hyper::server::conn::http1;
@@ -59,17 +60,17 @@ impl Admin {
     }
 }
 
-/// Starts the admin plane, unless `admin-port` is 0. `data_port` is shown on the page.
+/// Starts the admin plane, unless `admin-port` is 0. The page shows the port of `sockets`.
 ///
 /// # Errors
 /// The address cannot be used. On the default port that is only a warning: another program that has it must not keep the
 /// server from starting.
-pub fn start(instance: &Arc<Instance>, data_port: u16) -> io::Result<Option<Admin>> {
+pub fn start(instance: &Arc<Instance>, sockets: &Arc<Sockets>) -> io::Result<Option<Admin>> {
     let (bind, port) = (instance.settings.admin_bind(), instance.settings.admin_port());
     if port == 0 {
         return Ok(None);
     }
-    match start_on(instance, &bind, port, data_port) {
+    match start_on(instance, &bind, port, sockets) {
         Ok(admin) => {
             tracing::info!("Admin plane on http://{}/ (metrics, health, profile)", admin.address);
             Ok(Some(admin))
@@ -89,7 +90,7 @@ pub fn start(instance: &Arc<Instance>, data_port: u16) -> io::Result<Option<Admi
     }
 }
 
-fn start_on(instance: &Arc<Instance>, bind: &str, port: u16, data_port: u16) -> io::Result<Admin> {
+fn start_on(instance: &Arc<Instance>, bind: &str, port: u16, sockets: &Arc<Sockets>) -> io::Result<Admin> {
     let host = bind.trim_start_matches('[').trim_end_matches(']');
     let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
     let listener = TcpListener::bind(&addresses[..])?;
@@ -103,7 +104,7 @@ fn start_on(instance: &Arc<Instance>, bind: &str, port: u16, data_port: u16) -> 
         .build()?;
     let stop = Arc::new(Notify::new());
     let stopped = Arc::clone(&stop);
-    let router = routes::router(Arc::clone(instance), data_port);
+    let router = routes::router(Arc::clone(instance), Arc::clone(sockets));
     let thread = std::thread::Builder::new().name("admin".into()).spawn(move || {
         runtime.block_on(async {
             tokio::select! {

@@ -1,12 +1,11 @@
 //! Listening sockets, and what is decided about a client before it is served: room, protection, socket options.
 //!
-//! Not the serving: an accepted socket is handed to a worker.
+//! Not the serving: an accepted socket is handed to a worker. Not which of them are open: `sockets` holds those.
 //!
-//! Thread safety: the listeners belong to the first worker.
+//! Thread safety: none of its own.
 
 use commands::Instance;
 use commands::clients::Origin;
-use commands::config::Settings;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use std::io::{self, Write};
@@ -20,7 +19,7 @@ use std::time::Duration;
 /// A socket that accepts clients.
 pub enum Listener {
     Tcp(TcpListener),
-    Unix { listener: UnixListener, path: PathBuf },
+    Unix { listener: UnixListener, path: PathBuf, file: PathBuf },
 }
 
 /// An accepted client's socket.
@@ -52,27 +51,27 @@ impl Peer {
     }
 }
 
-/// Opens every socket the settings ask for. The port is that of the first TCP listener, 0 without one.
+/// Listens on `port` of every address of `bind`; with port 0 the system chooses one, the same for all.
 ///
 /// # Errors
-/// An address that cannot be bound, with its text; optional addresses (`-::1`) are passed over.
-pub fn open(settings: &Settings) -> io::Result<(Vec<Listener>, u16)> {
-    let mut listeners = Vec::new();
-    let mut port = 0;
-    let wants_tcp = settings.port() != 0 || settings.text("unixsocket").is_empty();
-    for address in settings.bind().iter().filter(|_| wants_tcp) {
+/// An address that cannot be bound, with its text; nothing listens then. An optional address (`-::1`) that this machine
+/// lacks is passed over.
+pub fn bind_all(bind: &[String], port: u16, backlog: u32) -> io::Result<Vec<TcpListener>> {
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    for address in bind {
         let (name, is_optional) = match address.strip_prefix('-') {
             Some(name) => (name, true),
             None => (address.as_str(), false),
         };
-        // With a port chosen by the system, the other addresses use the same one.
-        let wanted = if settings.port() == 0 { port } else { settings.port() };
-        match bind_tcp(name, wanted, settings.tcp_backlog()) {
-            Ok(listener) => {
-                port = listener.local_addr()?.port();
-                listeners.push(Listener::Tcp(listener));
+        let wanted = match listeners.first() {
+            Some(first) if port == 0 => first.local_addr()?.port(),
+            _ => port,
+        };
+        match bind_tcp(name, wanted, backlog) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if is_optional && is_missing(&error) => {
+                tracing::debug!("Not listening on {name}: {error}");
             }
-            Err(error) if is_optional => tracing::debug!("Not listening on {name}: {error}"),
             Err(error) => {
                 let hint = advice(error.kind(), "port");
                 let text =
@@ -81,13 +80,36 @@ pub fn open(settings: &Settings) -> io::Result<(Vec<Listener>, u16)> {
             }
         }
     }
-    if let Some(path) = settings.unixsocket() {
-        listeners.push(bind_unix(PathBuf::from(path), settings.unixsocketperm())?);
+    Ok(listeners)
+}
+
+/// Whether an address cannot be bound because the machine lacks it, and not because somebody else has its port.
+fn is_missing(error: &io::Error) -> bool {
+    !matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
+}
+
+/// Listens on the unix socket at `path`.
+///
+/// # Errors
+/// It cannot be opened, with its path.
+pub fn bind_unix(path: PathBuf, permissions: Option<u32>) -> io::Result<Listener> {
+    let explain = |error: io::Error| {
+        io::Error::new(error.kind(), format!("Could not open unix socket {}: {error}", path.display()))
+    };
+    // A socket file that nobody answers on is left over from a crash.
+    if path.exists() && std::os::unix::net::UnixStream::connect(&path).is_err() {
+        std::fs::remove_file(&path).map_err(explain)?;
     }
-    if listeners.is_empty() {
-        return Err(io::Error::other("no address to listen on: set bind and port, or unixsocket"));
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(&path)?).map_err(explain)?;
+    if let Some(mode) = permissions {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).map_err(explain)?;
     }
-    Ok((listeners, port))
+    socket.listen(511)?;
+    socket.set_nonblocking(true)?;
+    // Where it is removed at the end, wherever `dir` leads until then.
+    let file = std::path::absolute(&path)?;
+    Ok(Listener::Unix { listener: UnixListener::from_std(socket.into()), path, file })
 }
 
 /// What to do about an address that cannot be listened on, to be put behind the error. `directive` chooses the port.
@@ -127,28 +149,10 @@ fn bind_tcp(name: &str, port: u16, backlog: u32) -> io::Result<TcpListener> {
     Ok(TcpListener::from_std(socket.into()))
 }
 
-fn bind_unix(path: PathBuf, permissions: Option<u32>) -> io::Result<Listener> {
-    let explain = |error: io::Error| {
-        io::Error::new(error.kind(), format!("Could not open unix socket {}: {error}", path.display()))
-    };
-    // A socket file that nobody answers on is left over from a crash.
-    if path.exists() && std::os::unix::net::UnixStream::connect(&path).is_err() {
-        std::fs::remove_file(&path).map_err(explain)?;
-    }
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.bind(&SockAddr::unix(&path)?).map_err(explain)?;
-    if let Some(mode) = permissions {
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).map_err(explain)?;
-    }
-    socket.listen(511)?;
-    socket.set_nonblocking(true)?;
-    Ok(Listener::Unix { listener: UnixListener::from_std(socket.into()), path })
-}
-
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Listener::Unix { path, .. } = self {
-            let _ = std::fs::remove_file(path);
+        if let Listener::Unix { file, .. } = self {
+            let _ = std::fs::remove_file(file);
         }
     }
 }
@@ -171,7 +175,7 @@ impl Listener {
                 let local = stream.local_addr()?;
                 Ok((Peer::Tcp(stream), Origin::Tcp { peer, local }))
             }),
-            Listener::Unix { listener, path } => listener
+            Listener::Unix { listener, path, .. } => listener
                 .accept()
                 .map(|(stream, _)| (Peer::Unix(stream), Origin::Unix { path: path.display().to_string() })),
         };

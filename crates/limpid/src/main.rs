@@ -15,7 +15,9 @@ mod demo;
 mod listen;
 mod logging;
 mod placement;
+mod score;
 mod serve;
+mod sockets;
 mod supervise;
 mod worker;
 

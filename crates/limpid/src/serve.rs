@@ -5,8 +5,10 @@
 //! Thread safety: `Running` is the main thread's; workers are threads of their own.
 
 use crate::admin::{self, Admin};
+use crate::score::Score;
+use crate::sockets::Sockets;
 use crate::worker::{Mailbox, Worker, mailbox};
-use crate::{allocator, config, demo, listen, logging, supervise};
+use crate::{allocator, config, demo, logging, supervise};
 use commands::config::{Notice, Settings, Severity};
 use commands::{Executor, Instance};
 use observe::os::clock;
@@ -26,18 +28,23 @@ const DESCRIPTORS_RESERVED: u64 = 32;
 /// A server that accepts clients.
 pub struct Running {
     pub instance: Arc<Instance>,
-    /// The TCP port, 0 without one.
-    pub port: u16,
+    sockets: Arc<Sockets>,
     workers: Vec<JoinHandle<()>>,
     admin: Option<Admin>,
 }
 
 impl Running {
+    /// The TCP port, 0 without one.
+    pub fn port(&self) -> u16 {
+        self.sockets.port()
+    }
+
     /// Waits until every worker has stopped.
     pub fn wait(self) {
         for worker in self.workers {
             let _ = worker.join();
         }
+        self.sockets.close();
         if let Some(admin) = self.admin {
             admin.stop();
         }
@@ -53,8 +60,8 @@ pub fn start(
     config_file: Option<String>,
     signals: Option<Signals>,
 ) -> io::Result<Running> {
-    raise_descriptor_limit(&settings);
-    let (listeners, port) = listen::open(&settings)?;
+    fit_clients(&settings);
+    let sockets = Arc::new(Sockets::open(&settings)?);
     let workers = settings.io_threads().unwrap_or_else(cores);
     let mut random = [0; 28];
     fill_random(&mut random)?;
@@ -64,11 +71,11 @@ pub fn start(
     let instance = Arc::new(instance);
     let _ = instance.allocator.set(allocator::JEMALLOC);
     instance.counters.memory_startup_bytes.store(instance.used_memory_bytes().0, Relaxed);
-    act_on_changes(&instance);
+    act_on_changes(&instance, &sockets);
     if let Some(signals) = signals {
         stop_on(signals, &instance)?;
     }
-    let admin = admin::start(&instance, port)?;
+    let admin = admin::start(&instance, &sockets)?;
     let mut polls = Vec::new();
     let mut mailboxes = Vec::new();
     for _ in 0..workers {
@@ -78,17 +85,16 @@ pub fn start(
     }
     let mailboxes = Arc::new(mailboxes);
     instance.set_wakers((0..workers).map(|worker| waker(&mailboxes, worker)).collect());
-    let mut listeners = Some(listeners);
     let mut threads = Vec::new();
     for (index, (poll, place)) in polls.into_iter().zip(places).enumerate() {
         let executor =
             Executor::new(Arc::clone(&instance), index, place, seed.wrapping_add(index as u64 + 1));
-        let accepting = listeners.take().unwrap_or_default();
+        let accepting = (index == 0).then(|| Arc::clone(&sockets));
         let worker = Worker::new(index, poll, executor, Arc::clone(&mailboxes), accepting)?;
         let name = format!("worker-{index}");
         threads.push(std::thread::Builder::new().name(name).spawn(move || worker.run())?);
     }
-    Ok(Running { instance, port, workers: threads, admin })
+    Ok(Running { instance, sockets, workers: threads, admin })
 }
 
 /// Starts a server inside another subcommand's process, from redis.conf style arguments.
@@ -100,7 +106,7 @@ pub fn start_beside(arguments: Vec<OsString>) -> Result<demo::RunningServer, Str
     logging::start(&configuration.settings).map_err(|error| format!("cannot open the log: {error}"))?;
     // Until it is waited for, a signal means the other subcommand.
     let running = start(configuration.settings, None, None).map_err(|error| error.to_string())?;
-    let address = std::net::SocketAddr::from(([127, 0, 0, 1], running.port));
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], running.port()));
     let admin = running.admin.as_ref().map(|admin| admin.address);
     let wait = move || {
         if let Err(error) = stop_signals().and_then(|signals| stop_on(signals, &running.instance)) {
@@ -121,11 +127,25 @@ fn waker(mailboxes: &Arc<Vec<Mailbox>>, worker: usize) -> Box<dyn Fn() + Send + 
 }
 
 /// What CONFIG SET changes beyond the settings themselves.
-fn act_on_changes(instance: &Arc<Instance>) {
-    instance.settings.on_change(|settings, directive| match directive.name {
-        "loglevel" => logging::apply_level(settings),
-        "maxclients" => raise_descriptor_limit(settings),
-        _ => {}
+fn act_on_changes(instance: &Arc<Instance>, sockets: &Arc<Sockets>) {
+    let sockets = Arc::clone(sockets);
+    let score = Score::default();
+    // At start it is only a warning, as in Redis: the server serves as well with the score it has.
+    let _ = score.follow(&instance.settings);
+    instance.settings.on_change(move |settings, directive| match directive.name {
+        "loglevel" => {
+            logging::apply_level(settings);
+            Ok(())
+        }
+        "maxclients" => raise_descriptor_limit(settings.maxclients()).map_err(|clients| {
+            format!(
+                "The operating system is not able to handle the specified number of clients, try with {clients}"
+            )
+        }),
+        "bind" | "port" => sockets.follow(settings),
+        "oom-score-adj" | "oom-score-adj-values" => score.follow(settings),
+        "dir" => supervise::change_directory(settings),
+        _ => Ok(()),
     });
 }
 
@@ -138,27 +158,37 @@ fn fill_random(bytes: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Raises the limit of open files to what `maxclients` needs, or lowers `maxclients` to what there is, as Redis does.
-fn raise_descriptor_limit(settings: &Settings) {
-    let wanted = u64::from(settings.maxclients()) + DESCRIPTORS_RESERVED;
+/// Raises the limit of open files to what `clients` need.
+///
+/// # Errors
+/// How many clients the limit allows, as high as it goes.
+fn raise_descriptor_limit(clients: u32) -> Result<(), u64> {
+    let wanted = u64::from(clients) + DESCRIPTORS_RESERVED;
     let limit = getrlimit(Resource::Nofile);
-    let current = limit.current.unwrap_or(u64::MAX);
-    if current >= wanted {
-        return;
+    if limit.current.unwrap_or(u64::MAX) >= wanted {
+        return Ok(());
     }
     let maximum = limit.maximum.map(|maximum| maximum.max(wanted));
     if setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).is_ok() {
-        return;
+        return Ok(());
     }
     let reachable = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), maximum: limit.maximum });
-    if reachable < wanted {
-        let clients = reachable.saturating_sub(DESCRIPTORS_RESERVED).max(1);
-        let _ = settings.set(&[(b"maxclients", clients.to_string().as_bytes())], true);
+    let is_raised =
+        setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), maximum: limit.maximum }).is_ok();
+    let reached = if is_raised { reachable } else { limit.current.unwrap_or(reachable) };
+    if reached >= wanted { Ok(()) } else { Err(reached.saturating_sub(DESCRIPTORS_RESERVED).max(1)) }
+}
+
+/// At start the server makes do with the clients that fit, as Redis does; a CONFIG SET for more is refused.
+fn fit_clients(settings: &Settings) {
+    let wanted = settings.maxclients();
+    if let Err(clients) = raise_descriptor_limit(wanted) {
+        settings.make_do("maxclients", &clients.to_string());
         tracing::warn!(
-            "You requested maxclients of {} requiring at least {wanted} file descriptors, but the limit of open \
-             files is {reachable}: maxclients is {clients} now. Raise it with 'ulimit -n'.",
-            wanted - DESCRIPTORS_RESERVED
+            "You requested maxclients of {wanted} requiring at least {} file descriptors, but the limit of open files \
+             is {}: maxclients is {clients} now. Raise it with 'ulimit -n'.",
+            u64::from(wanted) + DESCRIPTORS_RESERVED,
+            clients + DESCRIPTORS_RESERVED
         );
     }
 }
@@ -205,7 +235,7 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     tracing::info!(
         "Limpid {} serves on port {} with {} workers, clock {}",
         env!("CARGO_PKG_VERSION"),
-        running.port,
+        running.port(),
         running.instance.workers,
         clock::source_name()
     );

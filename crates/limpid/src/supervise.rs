@@ -201,9 +201,26 @@ fn enter_directory(settings: &Settings) {
         tracing::warn!("Cannot enter the directory {directory} (dir): {error}");
     }
     match env::current_dir() {
-        Ok(path) => settings.set_working_directory(&path.to_string_lossy()),
+        Ok(path) => settings.make_do("dir", &path.to_string_lossy()),
         Err(error) => tracing::warn!("The working directory is gone: {error}"),
     }
+}
+
+/// Enters `dir`, after CONFIG SET: where relative paths in later settings start.
+///
+/// # Errors
+/// The system's reason, in its own words; the working directory is the old one then.
+pub fn change_directory(settings: &Settings) -> Result<(), String> {
+    let directory = settings.text("dir");
+    if directory.is_empty() {
+        return Err("dir can't be empty".to_owned());
+    }
+    env::set_current_dir(&directory).map_err(|error| commands::config::reason_of(&error))?;
+    // Redis tells where it is, not how it was told to go there.
+    if let Ok(path) = env::current_dir() {
+        settings.spell("dir", &path.to_string_lossy());
+    }
+    Ok(())
 }
 
 /// Tells the process that waits, then gives standard output and error to `/dev/null`: the terminal may close.

@@ -12,8 +12,9 @@
 
 use crate::arrival;
 use crate::connection::{Connection, Lent, Next, Why};
-use crate::listen::{self, Listener, Peer};
+use crate::listen::{self, Peer};
 use crate::placement::{self, Load, MOVES_PER_TICK, Placement, Turns};
+use crate::sockets::{SOCKETS_MAX, Sockets};
 use commands::clients::{Client, Origin};
 use commands::config::BusyPoll;
 use commands::{Arrival, Executor, Instance, Session};
@@ -52,8 +53,7 @@ const HTTP_WARNING_PAUSE: Duration = Duration::from_secs(60);
 /// Accepting pauses this long when the process is out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const WAKE: Token = Token(usize::MAX);
-const LISTENERS: usize = usize::MAX - 1 - LISTENERS_MAX;
-const LISTENERS_MAX: usize = 64;
+const LISTENERS: usize = usize::MAX - 1 - SOCKETS_MAX;
 
 /// How other threads reach a worker.
 pub struct Mailbox {
@@ -76,7 +76,8 @@ pub struct Worker {
     poll: Poll,
     executor: Executor,
     mailboxes: Arc<Vec<Mailbox>>,
-    listeners: Vec<Listener>,
+    /// The first worker's alone: who accepts.
+    sockets: Option<Arc<Sockets>>,
     accept_again: Option<Instant>,
     warned_of_http: Option<Instant>,
     connections: Vec<Option<Box<Connection>>>,
@@ -116,18 +117,17 @@ impl Worker {
         poll: Poll,
         executor: Executor,
         mailboxes: Arc<Vec<Mailbox>>,
-        listeners: Vec<Listener>,
+        sockets: Option<Arc<Sockets>>,
     ) -> io::Result<Worker> {
-        let mut listeners = listeners;
-        for (number, listener) in listeners.iter_mut().take(LISTENERS_MAX).enumerate() {
-            poll.registry().register(listener.source(), Token(LISTENERS + number), Interest::READABLE)?;
+        if let Some(sockets) = &sockets {
+            sockets.wait_with(poll.registry(), LISTENERS)?;
         }
         Ok(Worker {
             index,
             poll,
             executor,
             mailboxes,
-            listeners,
+            sockets,
             accept_again: None,
             warned_of_http: None,
             connections: Vec::new(),
@@ -266,7 +266,7 @@ impl Worker {
         }
         if self.accept_again.is_some_and(|again| Instant::now() >= again) {
             self.accept_again = None;
-            (0..self.listeners.len()).for_each(|number| self.accept(number));
+            (0..SOCKETS_MAX).for_each(|number| self.accept(number));
         }
     }
 
@@ -329,9 +329,9 @@ impl Worker {
     /// Accepts everybody who waits at a listener.
     fn accept(&mut self, number: usize) {
         let instance = self.instance();
+        let Some(sockets) = self.sockets.clone() else { return };
         loop {
-            let Some(listener) = self.listeners.get(number) else { return };
-            match listener.accept() {
+            match sockets.accept(number) {
                 Ok(None) => return,
                 Ok(Some((peer, origin))) => match listen::refusal(&instance, &origin) {
                     Some(why) => listen::turn_away(&instance, peer, why),

@@ -85,6 +85,9 @@ pub enum Refusal {
     Stop,
 }
 
+/// Takes the canonical text of a directive's kind; gives the text to keep, or the reason why not.
+pub type Check = fn(&str) -> Result<String, String>;
+
 /// One directive of the configuration.
 #[derive(Debug)]
 pub struct Directive {
@@ -95,6 +98,8 @@ pub struct Directive {
     pub kind: Kind,
     /// In canonical form.
     pub default: &'static str,
+    /// What a value has to satisfy beyond its kind.
+    pub check: Option<Check>,
     pub change: Change,
     /// A pattern of CONFIG GET does not find it; its name does. For what only tests of other servers use.
     pub is_hidden: bool,
@@ -112,7 +117,17 @@ impl Directive {
         summary: &'static str,
     ) -> Self {
         let change = Change::Anytime;
-        Directive { name, aliases: &[], kind, default, change, is_hidden: false, support, summary }
+        Directive {
+            name,
+            aliases: &[],
+            kind,
+            default,
+            check: None,
+            change,
+            is_hidden: false,
+            support,
+            summary,
+        }
     }
 
     pub(super) const fn live(
@@ -146,6 +161,10 @@ impl Directive {
 
     pub(super) const fn alias(self, aliases: &'static [&'static str]) -> Self {
         Directive { aliases, ..self }
+    }
+
+    pub(super) const fn checked(self, check: Check) -> Self {
+        Directive { check: Some(check), ..self }
     }
 
     pub(super) const fn at_start(self) -> Self {
@@ -277,7 +296,7 @@ mod tests {
         assert_eq!(suggestion(&[b'a'; 5000]), None);
     }
 
-    /// The names that CONFIG GET * of Redis 7.0, Redis 8.0 and Valkey 9.1 print.
+    /// The names that CONFIG GET * of Redis 7.0, Redis 8.0 and Valkey 9.1 print, and those that Valkey hides from it.
     #[test]
     fn every_name_that_real_servers_print_is_known() {
         let names = include_str!("names.txt");

@@ -284,7 +284,9 @@ mod tests {
         assert_eq!(reason("port 1 # not a comment"), "wrong number of arguments");
         assert_eq!(reason("port"), "wrong number of arguments");
         assert_eq!(reason("save"), "wrong number of arguments");
-        assert_eq!(reason("databases 0"), "argument must be between 1 and 2147483647 inclusive");
+        assert_eq!(reason("databases 0"), "argument must be between 1 and 16384 inclusive");
+        assert_eq!(reason("databases 16385"), "argument must be between 1 and 16384 inclusive");
+        assert_eq!(load("databases 16384").unwrap().0.databases(), 16384);
         assert!(!load("requirepass secret word").unwrap_err().to_string().contains("secret"));
     }
 

@@ -9,14 +9,17 @@
 //! 2. An absent feature is never on: its text is always one of its off values.
 //! 3. A hot value and its text are written under the same lock.
 //!
-//! Thread safety: shared as an `Arc`; texts are behind one `RwLock`, hot values in atomics.
+//! 4. CONFIG REWRITE writes what was asked for, which may be more than the system allowed.
+//!
+//! Thread safety: shared as an `Arc`; texts are behind one `RwLock`, hot values in atomics. One CONFIG SET at a time.
 
 use super::directive::{Change, Directive, DirectiveIndex, Support, directives, find};
 use super::hot::Hot;
 use super::value;
 use crate::glob::Glob;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::OnceLock;
 use subtle::ConstantTimeEq;
@@ -51,14 +54,37 @@ pub enum HashFunction {
 /// Called for CONFIG REWRITE.
 type RewriteHook = Box<dyn Fn(&Settings) -> io::Result<()> + Send + Sync>;
 
-/// Called for each directive that CONFIG SET changed.
-type ChangeHook = Box<dyn Fn(&Settings, &'static Directive) + Send + Sync>;
+/// Called for each directive that CONFIG SET changed; the reason why not takes the whole CONFIG SET back.
+type ChangeHook = Box<dyn Fn(&Settings, &'static Directive) -> Result<(), String> + Send + Sync>;
+
+/// One change of CONFIG SET that nothing speaks against so far.
+struct Accepted {
+    index: DirectiveIndex,
+    directive: &'static Directive,
+    /// The name as it was asked for, in lower case.
+    asked: String,
+    text: String,
+}
+
+/// What one change replaced.
+struct Replaced {
+    index: DirectiveIndex,
+    directive: &'static Directive,
+    asked: String,
+    text: String,
+    /// See [`Settings::make_do`].
+    wanted: Option<String>,
+}
 
 /// All settings.
 pub struct Settings {
     pub(super) hot: Hot,
     /// Canonical texts by directive index.
     texts: RwLock<Vec<String>>,
+    /// What was asked for, where the system allowed only another value.
+    wanted: RwLock<BTreeMap<DirectiveIndex, String>>,
+    /// Held while one CONFIG SET runs: another must not see what may be taken back.
+    setting: Mutex<()>,
     changed: OnceLock<ChangeHook>,
     rewriter: OnceLock<RewriteHook>,
 }
@@ -84,12 +110,24 @@ impl Settings {
             hot.apply(directive.name, directive.default);
         }
         let texts = RwLock::new(directives().map(|d| d.default.to_owned()).collect());
-        Settings { hot, texts, changed: OnceLock::new(), rewriter: OnceLock::new() }
+        Settings {
+            hot,
+            texts,
+            wanted: RwLock::default(),
+            setting: Mutex::default(),
+            changed: OnceLock::new(),
+            rewriter: OnceLock::new(),
+        }
     }
 
     /// Has `hook` called for each directive that CONFIG SET changes, after all are changed and on the caller's thread:
-    /// for what no atomic can carry (log level, limit of open files). Only the first hook counts.
-    pub fn on_change(&self, hook: impl Fn(&Settings, &'static Directive) + Send + Sync + 'static) {
+    /// for what no atomic can carry (log level, sockets). An error of it leaves what it acts on unchanged and takes the
+    /// whole CONFIG SET back; the hook is then called again for the directives that it acted on already. It must not call
+    /// [`Settings::set`]. Only the first hook counts.
+    pub fn on_change(
+        &self,
+        hook: impl Fn(&Settings, &'static Directive) -> Result<(), String> + Send + Sync + 'static,
+    ) {
         let is_first = self.changed.set(Box::new(hook)).is_ok();
         debug_assert!(is_first, "a second change hook would never be called");
     }
@@ -125,58 +163,127 @@ impl Settings {
         found
     }
 
-    /// CONFIG SET: changes all of `pairs` (name, value) or none. Returns the directives whose value is another now, for
-    /// those that have to act on it, or the error reply in full. `is_local`: the client is on this machine.
+    /// CONFIG SET: changes all of `pairs` (name, value) or none, also when what has to act on a change cannot. Returns the
+    /// directives whose value is another now, or the error reply in full. `is_local`: the client is on this machine.
     pub fn set(&self, pairs: &[(&[u8], &[u8])], is_local: bool) -> Result<Vec<&'static Directive>, String> {
-        let mut chosen: Vec<(DirectiveIndex, &'static Directive, &str)> = Vec::with_capacity(pairs.len());
+        let _one_at_a_time = self.setting.lock();
+        let accepted = self.accepted(pairs, is_local)?;
+        let before = self.replace(accepted);
+        let is_changed = |old: &Replaced| self.text_at(old.index) != old.text;
+        let mut changed: Vec<&Replaced> = Vec::new();
+        for old in before.iter().filter(|old| is_changed(old)) {
+            if !changed.iter().any(|other| other.index == old.index) {
+                changed.push(old);
+            }
+        }
+        if let Some(hook) = self.changed.get() {
+            for (done, change) in changed.iter().enumerate() {
+                let Err(reason) = hook(self, change.directive) else { continue };
+                self.restore(&before);
+                for undone in changed.iter().take(done) {
+                    if let Err(reason) = hook(self, undone.directive) {
+                        tracing::error!("{} cannot be set back: {reason}", undone.directive.name);
+                    }
+                }
+                return Err(set_error(&change.asked, &reason));
+            }
+        }
+        Ok(changed.iter().map(|change| change.directive).collect())
+    }
+
+    /// The changes that `pairs` ask for, in canonical texts, or the error reply.
+    fn accepted(&self, pairs: &[(&[u8], &[u8])], is_local: bool) -> Result<Vec<Accepted>, String> {
+        let mut chosen: Vec<(DirectiveIndex, &'static Directive, String)> = Vec::with_capacity(pairs.len());
         let may_change_protected = self.enable_protected_configs().allows(is_local);
-        for (asked, _) in pairs {
-            let Some((index, directive)) = find(asked) else {
-                let asked = String::from_utf8_lossy(asked);
+        for (name, _) in pairs {
+            let asked = String::from_utf8_lossy(name).into_owned();
+            let Some((index, directive)) = find(name) else {
                 return Err(format!("ERR Unknown option or number of arguments for CONFIG SET - '{asked}'"));
             };
-            // `find` matched ASCII names, so this is text.
-            let asked = std::str::from_utf8(asked).unwrap_or(directive.name);
+            // Redis repeats the name as it was typed only where it does not look at the value.
             if directive.change == Change::AtStart {
-                return Err(set_error(asked, "can't set immutable config"));
+                return Err(set_error(&asked, "can't set immutable config"));
             }
             if directive.change == Change::Protected && !may_change_protected {
-                return Err(set_error(asked, "can't set protected config"));
+                return Err(set_error(&asked, "can't set protected config"));
             }
-            if chosen.iter().any(|(other, _, _)| *other == index) {
-                return Err(set_error(asked, "duplicate parameter"));
+            let asked = asked.to_ascii_lowercase();
+            // An alias beside its directive is no duplicate to Redis; the last of them counts.
+            if chosen.iter().any(|(_, _, other)| *other == asked) {
+                return Err(set_error(&asked, "duplicate parameter"));
             }
             chosen.push((index, directive, asked));
         }
-        let mut texts = self.texts.write();
+        let texts = self.texts.read();
         let mut accepted = Vec::with_capacity(pairs.len());
         for ((index, directive, asked), (_, value)) in chosen.into_iter().zip(pairs) {
             let current = texts.get(index).map_or("", String::as_str);
-            let text =
-                value::canonical(directive, &[value], current).map_err(|reason| set_error(asked, &reason))?;
+            let text = value::canonical(directive, &[value], current)
+                .map_err(|reason| set_error(&asked, &reason))?;
             if directive.is_absent_feature(&text) {
-                return Err(set_error(asked, &format!("not supported: {}", directive.summary)));
+                return Err(set_error(&asked, &format!("not supported: {}", directive.summary)));
             }
             if directive.change == Change::AtRestart && text != current {
-                return Err(set_error(asked, "set it in the configuration file and restart the server"));
+                return Err(set_error(&asked, "set it in the configuration file and restart the server"));
             }
-            accepted.push((index, directive, text));
+            accepted.push(Accepted { index, directive, asked, text });
         }
-        let mut changed = Vec::new();
-        for (index, directive, text) in accepted {
+        Ok(accepted)
+    }
+
+    /// Puts new texts in place. Returns what they were, in the same order.
+    fn replace(&self, accepted: Vec<Accepted>) -> Vec<Replaced> {
+        let mut texts = self.texts.write();
+        let mut wanted = self.wanted.write();
+        let mut before = Vec::with_capacity(accepted.len());
+        for Accepted { index, directive, asked, text } in accepted {
             self.hot.apply(directive.name, &text);
-            if let Some(place) = texts.get_mut(index)
-                && *place != text
-            {
-                *place = text;
-                changed.push(directive);
+            let Some(place) = texts.get_mut(index) else { continue };
+            let text = std::mem::replace(place, text);
+            before.push(Replaced { index, directive, asked, text, wanted: wanted.remove(&index) });
+        }
+        before
+    }
+
+    /// Takes [`Settings::replace`] back.
+    fn restore(&self, before: &[Replaced]) {
+        let mut texts = self.texts.write();
+        let mut wanted = self.wanted.write();
+        // An alias may have changed the same directive twice: the first text is the one that was.
+        for old in before.iter().rev() {
+            self.hot.apply(old.directive.name, &old.text);
+            if let Some(place) = texts.get_mut(old.index) {
+                place.clone_from(&old.text);
+            }
+            match &old.wanted {
+                Some(text) => _ = wanted.insert(old.index, text.clone()),
+                None => _ = wanted.remove(&old.index),
             }
         }
-        drop(texts);
-        if let Some(hook) = self.changed.get() {
-            changed.iter().for_each(|directive| hook(self, directive));
+    }
+
+    /// Makes do with `text` where the system does not allow what was asked for. CONFIG GET tells the truth; CONFIG
+    /// REWRITE keeps what was asked for, because the next start may be on a system that allows it.
+    pub fn make_do(&self, name: &str, text: &str) {
+        let Some((index, directive)) = find(name.as_bytes()) else { return };
+        let asked = self.text_at(index);
+        if asked != text {
+            self.wanted.write().entry(index).or_insert(asked);
+            self.put(index, directive, text.to_owned());
         }
-        Ok(changed)
+    }
+
+    /// Puts the text that the system gives to a value that was just changed: the path of a directory without its links.
+    pub fn spell(&self, name: &str, text: &str) {
+        if let Some((index, directive)) = find(name.as_bytes()) {
+            self.put(index, directive, text.to_owned());
+        }
+    }
+
+    /// What CONFIG REWRITE writes: the text that was asked for.
+    pub(super) fn wanted_at(&self, index: DirectiveIndex) -> String {
+        let wanted = self.wanted.read().get(&index).cloned();
+        wanted.unwrap_or_else(|| self.text_at(index))
     }
 
     /// Tells how CONFIG REWRITE reaches the file. Without it the server runs without one.
@@ -189,7 +296,7 @@ impl Settings {
     /// the file is unchanged then.
     pub fn rewrite(&self) -> Result<(), String> {
         let rewriter = self.rewriter.get().ok_or("ERR The server is running without a config file")?;
-        rewriter(self).map_err(|error| format!("ERR Rewriting config file: {}", without_os_code(&error)))
+        rewriter(self).map_err(|error| format!("ERR Rewriting config file: {}", reason_of(&error)))
     }
 
     /// Stores a canonical text without asking whether the directive may change: for the start, before anyone reads.
@@ -289,13 +396,6 @@ impl Settings {
         let password = self.requirepass();
         password.is_empty() || bool::from(password.as_bytes().ct_eq(given))
     }
-
-    /// Makes CONFIG GET `dir` tell the truth once the server knows its working directory.
-    pub fn set_working_directory(&self, path: &str) {
-        if let Some((index, directive)) = find(b"dir") {
-            self.put(index, directive, path.to_owned());
-        }
-    }
 }
 
 /// The directives that do something, for `limpid.conf` and the documentation.
@@ -304,7 +404,7 @@ pub fn live_directives() -> impl Iterator<Item = &'static Directive> {
 }
 
 /// The error's text as C's strerror gives it, without the number that Rust adds.
-fn without_os_code(error: &io::Error) -> String {
+pub fn reason_of(error: &io::Error) -> String {
     let text = error.to_string();
     text.split_once(" (os error").map_or(text.as_str(), |(reason, _)| reason).to_owned()
 }
@@ -329,11 +429,11 @@ mod tests {
     #[test]
     fn what_needs_a_restart_may_be_set_to_what_it_is() {
         let settings = Settings::new();
-        let set = |value: &str| settings.set(&[(b"port", value.as_bytes())], true);
-        assert_eq!(set("6379").map(|changed| changed.len()), Ok(0));
-        let error = set("7000").expect_err("the socket is open already");
-        assert!(error.contains("'port'") && error.contains("restart"), "{error}");
-        assert_eq!(settings.port(), 6379);
+        let set = |value: &str| settings.set(&[(b"io-threads", value.as_bytes())], true);
+        assert_eq!(set("0").map(|changed| changed.len()), Ok(0));
+        let error = set("2").expect_err("the threads run already");
+        assert!(error.contains("'io-threads'") && error.contains("restart"), "{error}");
+        assert_eq!(settings.io_threads(), None);
         let error = settings.set(&[(b"tls-port", b"6380")], true).expect_err("there is no TLS");
         assert!(error.contains("not supported"), "{error}");
     }
@@ -385,7 +485,7 @@ mod tests {
     fn set_changes_all_or_none() {
         let settings = Settings::new();
         for wrong in
-            [("foo", "1"), ("timeout", "x"), ("port", "1"), ("appendonly", "yes"), ("maxmemory", "3")]
+            [("foo", "1"), ("timeout", "x"), ("io-threads", "2"), ("appendonly", "yes"), ("maxmemory", "3")]
         {
             assert!(set(&settings, &[("maxmemory", "100"), wrong]).is_err());
             assert_eq!((settings.text("maxmemory").as_str(), settings.maxmemory_bytes()), ("0", 0));
@@ -410,10 +510,9 @@ mod tests {
             error(&[("maxmemory", "1"), ("maxmemory", "2")]),
             failed("maxmemory", "duplicate parameter")
         );
-        assert_eq!(
-            error(&[("slave-priority", "1"), ("replica-priority", "2")]),
-            failed("replica-priority", "duplicate parameter")
-        );
+        assert_eq!(error(&[("timeout", "1"), ("TimeOut", "2")]), failed("timeout", "duplicate parameter"));
+        assert_eq!(error(&[("DATABASES", "2")]), failed("DATABASES", "can't set immutable config"));
+        assert_eq!(error(&[("MAXMEMORY", "x")]), failed("maxmemory", "argument must be a memory value"));
         let absent = error(&[("appendonly", "yes")]);
         assert!(
             absent.starts_with(&failed("appendonly", "not supported: there is no append-only log yet")),
@@ -428,11 +527,56 @@ mod tests {
         let heard = std::sync::Arc::new(parking_lot::Mutex::new(Vec::new()));
         let sink = heard.clone();
         settings.on_change(move |settings, changed| {
-            sink.lock().push((changed.name, settings.text(changed.name)))
+            sink.lock().push((changed.name, settings.text(changed.name)));
+            Ok(())
         });
         set(&settings, &[("loglevel", "debug"), ("timeout", "0"), ("maxclients", "5")]).unwrap();
         set(&settings, &[("loglevel", "nonsense")]).unwrap_err();
         assert_eq!(*heard.lock(), [("loglevel", "debug".to_owned()), ("maxclients", "5".to_owned())]);
+    }
+
+    #[test]
+    fn what_cannot_be_acted_on_takes_everything_back() {
+        let settings = Settings::new();
+        let heard = std::sync::Arc::new(parking_lot::Mutex::new(Vec::new()));
+        let sink = heard.clone();
+        settings.on_change(move |settings, changed| {
+            sink.lock().push((changed.name, settings.text(changed.name)));
+            if changed.name == "maxclients" { Err("too many".to_owned()) } else { Ok(()) }
+        });
+        let error = set(
+            &settings,
+            &[("loglevel", "debug"), ("maxmemory", "1"), ("maxclients", "5"), ("timeout", "9")],
+        );
+        let expected = "ERR CONFIG SET failed (possibly related to argument 'maxclients') - too many";
+        assert_eq!(error, Err(expected.to_owned()));
+        let texts = ["loglevel", "maxmemory", "maxclients", "timeout"].map(|name| settings.text(name));
+        assert_eq!(texts, ["notice", "0", "10000", "0"]);
+        assert_eq!((settings.maxmemory_bytes(), settings.maxclients()), (0, 10_000));
+        let heard = heard.lock();
+        let last: Vec<(&str, &str)> =
+            heard.iter().skip(3).map(|(name, text)| (*name, text.as_str())).collect();
+        assert_eq!(last, [("loglevel", "notice"), ("maxmemory", "0")]);
+    }
+
+    #[test]
+    fn of_a_directive_and_its_alias_the_last_counts() {
+        let settings = Settings::new();
+        let both = [("slave-priority", "1"), ("replica-priority", "2")];
+        assert_eq!(set(&settings, &both), Ok(vec!["replica-priority"]));
+        assert_eq!(settings.text("replica-priority"), "2");
+    }
+
+    #[test]
+    fn what_the_system_made_of_a_value_is_forgotten_with_the_next() {
+        let settings = Settings::new();
+        let (index, _) = find(b"maxclients").unwrap();
+        settings.make_do("maxclients", "900");
+        settings.make_do("maxclients", "800");
+        assert_eq!((settings.text("maxclients").as_str(), settings.maxclients()), ("800", 800));
+        assert_eq!(settings.wanted_at(index), "10000");
+        set(&settings, &[("maxclients", "800")]).unwrap();
+        assert_eq!(settings.wanted_at(index), "800");
     }
 
     #[test]

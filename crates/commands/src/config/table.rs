@@ -81,9 +81,4 @@ pub(super) const FILE_ONLY: &[FileOnly] = &[
         otherwise: Refusal::Warn,
         why: "lists are tuned by list-max-listpack-size since Redis 3.2; the directive means nothing any more",
     },
-    FileOnly {
-        name: "watchdog-period",
-        otherwise: Refusal::Warn,
-        why: "there is no software watchdog; the profile shows stalls with their causes",
-    },
 ];

@@ -12,6 +12,14 @@ use super::directive::{Directive, Kind};
 /// The canonical text of `words` for `directive`. `current` is its present canonical text: a buffer limit names only
 /// the classes it changes.
 pub fn canonical(directive: &Directive, words: &[&[u8]], current: &str) -> Result<String, String> {
+    let text = of_kind(directive, words, current)?;
+    match directive.check {
+        Some(check) => check(&text),
+        None => Ok(text),
+    }
+}
+
+fn of_kind(directive: &Directive, words: &[&[u8]], current: &str) -> Result<String, String> {
     if is_list(directive.kind) {
         let split: Vec<Vec<u8>> = match words {
             [single] => words_of(directive.kind, single),
@@ -24,10 +32,13 @@ pub fn canonical(directive: &Directive, words: &[&[u8]], current: &str) -> Resul
     scalar(directive.kind, utf8(word)?)
 }
 
-/// `text` as the words of one directive line: split at white space for a list, else one word.
+/// `text` as the words of one directive line: split at every single space for a list, as Redis does (two spaces hold an
+/// empty word between them), else one word. The empty text is the empty list.
 pub fn words_of(kind: Kind, text: &[u8]) -> Vec<Vec<u8>> {
-    if is_list(kind) {
-        text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect()
+    if is_list(kind) && text.is_empty() {
+        Vec::new()
+    } else if is_list(kind) {
+        text.split(|byte| *byte == b' ').map(<[u8]>::to_vec).collect()
     } else {
         vec![text.to_vec()]
     }
@@ -100,7 +111,13 @@ fn integer(word: &str, min: i64, max: i64) -> Result<i64, String> {
     Ok(number)
 }
 
-/// Bytes written as a memory size (`100`, `1k` = 1000, `1kb` = 1024, `1gb`); `None` if it is none or above 2^64.
+/// A number as C's `strtoll` takes the whole of a word: a sign and leading zeros are fine.
+pub(super) fn lenient_integer(word: &str) -> Option<i64> {
+    word.parse().ok()
+}
+
+/// Bytes written as a memory size (`100`, `1k` = 1000, `1kb` = 1024, `1gb`); `None` if it is none or above 2^64. No
+/// digits at all are 0: tools switch a limit off with the empty text, as Redis lets them.
 pub fn memory_bytes(word: &str) -> Option<u64> {
     let digits_end = word.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(word.len());
     let (digits, unit) = word.split_at_checked(digits_end)?;
@@ -114,7 +131,8 @@ pub fn memory_bytes(word: &str) -> Option<u64> {
         "gb" => 1 << 30,
         _ => return None,
     };
-    digits.parse::<u64>().ok()?.checked_mul(multiplier)
+    let number = if digits.is_empty() { 0 } else { digits.parse::<u64>().ok()? };
+    number.checked_mul(multiplier)
 }
 
 fn size(word: &str, min: u64, max: u64) -> Result<u64, String> {
@@ -182,6 +200,12 @@ fn event_classes(word: &str) -> Result<String, String> {
     Ok(text)
 }
 
+/// At most six digits after the point and no zeros at the end.
+fn short_decimal(number: f64) -> String {
+    let text = format!("{number:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 fn percentiles(words: &[&str]) -> Result<String, String> {
     let mut texts = Vec::with_capacity(words.len());
     for word in words {
@@ -192,7 +216,7 @@ fn percentiles(words: &[&str]) -> Result<String, String> {
                 "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]".to_owned()
             );
         }
-        texts.push(percentile.to_string());
+        texts.push(short_decimal(percentile));
     }
     Ok(texts.join(" "))
 }
@@ -202,11 +226,14 @@ fn save_points(words: &[&str]) -> Result<String, String> {
     if !words.len().is_multiple_of(2) {
         return Err(REASON.to_owned());
     }
+    let mut texts = Vec::with_capacity(words.len());
     for (index, word) in words.iter().enumerate() {
         let least = if index.is_multiple_of(2) { 1 } else { 0 };
-        integer(word, least, i64::MAX).map_err(|_| REASON.to_owned())?;
+        // Nothing at all counts as 0, for which a second space is enough.
+        let number = if word.is_empty() { Some(0) } else { lenient_integer(word) };
+        texts.push(number.filter(|number| *number >= least).ok_or(REASON)?.to_string());
     }
-    Ok(words.join(" "))
+    Ok(texts.join(" "))
 }
 
 /// The classes of clients as canonical texts order them.
@@ -223,8 +250,9 @@ fn output_buffer_limits(words: &[&str], current: &str) -> Result<String, String>
         let canonical_class = if class.eq_ignore_ascii_case("replica") { "slave" } else { class };
         let index = CLIENT_CLASSES.iter().position(|known| known.eq_ignore_ascii_case(canonical_class));
         let index = index.ok_or("Invalid client class specified in buffer limit configuration.")?;
-        let (Some(hard), Some(soft), Ok(seconds)) =
-            (memory_bytes(hard), memory_bytes(soft), integer(soft_seconds, 0, i64::from(i32::MAX)))
+        let seconds = if soft_seconds.is_empty() { Some(0) } else { lenient_integer(soft_seconds) };
+        let seconds = seconds.filter(|seconds| (0..=i64::from(i32::MAX)).contains(seconds));
+        let (Some(hard), Some(soft), Some(seconds)) = (memory_bytes(hard), memory_bytes(soft), seconds)
         else {
             return Err(
                 "Error in hard, soft or soft_seconds setting in buffer limit configuration.".to_owned()
@@ -264,8 +292,9 @@ mod tests {
         assert_eq!(read("5mb"), "5242880");
         assert_eq!(read("3g"), "3000000000");
         assert_eq!(read("1Gb"), "1073741824");
+        assert_eq!((read(""), read("gb")), ("0".to_owned(), "0".to_owned()));
         for value in
-            ["abc", "-1", "1tb", "1.5gb", "50%", "", "gb", "0x10", "18446744073709551616", "99999999999999gb"]
+            ["abc", "-1", "1tb", "1.5gb", "50%", " 1", "0x10", "18446744073709551616", "99999999999999gb"]
         {
             assert_eq!(reason("maxmemory", value), "argument must be a memory value", "{value}");
         }
@@ -315,17 +344,22 @@ mod tests {
     #[test]
     fn lists() {
         assert_eq!(read("bind", &["127.0.0.1", "::1"]).unwrap(), "127.0.0.1 ::1");
-        assert_eq!(read("bind", &["127.0.0.1  ::1"]).unwrap(), "127.0.0.1 ::1");
+        assert_eq!(read("bind", &["127.0.0.1 ::1"]).unwrap(), "127.0.0.1 ::1");
         assert_eq!(read("bind", &[""]).unwrap(), "");
         assert_eq!(read("bind", &["::1"; 17]).unwrap_err(), "Too many bind addresses specified.");
         assert_eq!(read("save", &["3600", "1", "300", "100"]).unwrap(), "3600 1 300 100");
         assert_eq!(read("save", &[""]).unwrap(), "");
-        for value in ["100", "abc", "0 1", "100 -1", "1 1 1"] {
+        assert_eq!(read("save", &["+60 010"]).unwrap(), "60 10");
+        for value in ["100", "abc", "0 1", "100 -1", "1 1 1", " "] {
             assert_eq!(reason("save", value), "Invalid save parameters", "{value}");
         }
         assert_eq!(
             read("latency-tracking-info-percentiles", &["0.001 50 99.999 100.0"]).unwrap(),
             "0.001 50 99.999 100"
+        );
+        assert_eq!(read("latency-tracking-info-percentiles", &["12.3456789 1e-7"]).unwrap(), "12.345679 0");
+        assert!(
+            reason("latency-tracking-info-percentiles", "50  99").starts_with("Invalid latency-tracking")
         );
         assert!(
             reason("latency-tracking-info-percentiles", "101").contains("should sit between [0.0,100.0]")

@@ -10,6 +10,7 @@
 
 use super::access::{self, parameter, token_of_query};
 use super::{figures, page};
+use crate::sockets::Sockets;
 use axum::Router;
 use axum::extract::{Path, Request, State as Shared};
 use axum::http::header::{
@@ -49,15 +50,15 @@ pub const REPORTS: [(&str, &str); 8] = [
 pub struct State {
     instance: Arc<Instance>,
     token: Option<String>,
-    data_port: u16,
+    sockets: Arc<Sockets>,
     /// One report at a time.
     reporting: Arc<Semaphore>,
 }
 
 /// All routes.
-pub fn router(instance: Arc<Instance>, data_port: u16) -> Router {
+pub fn router(instance: Arc<Instance>, sockets: Arc<Sockets>) -> Router {
     let token = instance.settings.admin_token();
-    let state = Arc::new(State { instance, token, data_port, reporting: Arc::new(Semaphore::new(1)) });
+    let state = Arc::new(State { instance, token, sockets, reporting: Arc::new(Semaphore::new(1)) });
     let guarded = Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics))
@@ -125,7 +126,7 @@ async fn nothing_here(uri: Uri) -> Response {
 
 async fn index(Shared(state): Shared<Arc<State>>, uri: Uri) -> Response {
     let token = token_of_query(uri.query().unwrap_or_default());
-    let data_port = state.data_port;
+    let data_port = state.sockets.port();
     let made = report(&state, move |instance| page::index(instance, data_port, token.as_deref()));
     match made.await {
         Ok(html) => ([(CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response(),

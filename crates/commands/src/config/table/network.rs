@@ -6,6 +6,7 @@ use super::{INT_MAX, SIZE_MAX};
 use crate::config::directive::{Directive, Kind, Refusal};
 
 const NO_MPTCP: &str = "connections are plain TCP, which MPTCP clients fall back to";
+const NO_COPY: &str = "values above 16 KiB are never copied into a reply";
 const NO_RDMA: &str = "there is no RDMA transport; clients reach the server over TCP";
 
 pub(super) const DIRECTIVES: &[Directive] = &[
@@ -14,15 +15,13 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         Kind::Words { min: 0, max: 16 },
         "* -::*",
         "Addresses to listen on; a leading '-' lets an address be missing on this machine.",
-    )
-    .at_restart(),
+    ),
     Directive::live(
         "port",
         Kind::Int { min: 0, max: 65535 },
         "6379",
         "TCP port for clients; 0 listens on no TCP port.",
-    )
-    .at_restart(),
+    ),
     Directive::live(
         "unixsocket",
         Kind::Text,
@@ -149,4 +148,20 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "2",
         "a connection stays with one worker; no events are handed to other threads",
     ),
+    Directive::accepted("min-io-threads-avoid-copy-reply", Kind::Int { min: 0, max: INT_MAX }, "7", NO_COPY)
+        .hidden(),
+    Directive::accepted(
+        "min-string-size-avoid-copy-reply",
+        Kind::Int { min: 0, max: INT_MAX },
+        "16384",
+        NO_COPY,
+    )
+    .hidden(),
+    Directive::accepted(
+        "min-string-size-avoid-copy-reply-threaded",
+        Kind::Int { min: 0, max: INT_MAX },
+        "65536",
+        NO_COPY,
+    )
+    .hidden(),
 ];

@@ -3,6 +3,7 @@
 //! Thread safety: constants.
 
 use super::{INT_MAX, SIZE_MAX};
+use crate::config::check;
 use crate::config::directive::{Directive, Kind, Refusal};
 
 const NO_SNAPSHOTS: &str = "there are no snapshots yet";
@@ -25,7 +26,9 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         Refusal::Stop,
         "there is no append-only log yet; ignoring this would lose the data you asked to keep",
     ),
-    Directive::accepted("dbfilename", Kind::Text, "dump.rdb", NO_SNAPSHOTS).protected(),
+    Directive::accepted("dbfilename", Kind::Text, "dump.rdb", NO_SNAPSHOTS)
+        .checked(check::file_name)
+        .protected(),
     Directive::accepted("stop-writes-on-bgsave-error", Kind::Bool, "yes", NO_SNAPSHOTS),
     Directive::accepted("rdbcompression", Kind::Bool, "yes", NO_SNAPSHOTS),
     Directive::accepted("rdbchecksum", Kind::Bool, "yes", NO_SNAPSHOTS).at_start(),
@@ -35,6 +38,13 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "rdb-key-save-delay",
         Kind::Int { min: i32::MIN as i64, max: INT_MAX },
         "0",
+        NO_SNAPSHOTS,
+    )
+    .hidden(),
+    Directive::accepted(
+        "loading-process-events-interval-bytes",
+        Kind::Int { min: 1024, max: INT_MAX },
+        "2097152",
         NO_SNAPSHOTS,
     )
     .hidden(),

@@ -3,18 +3,25 @@
 //! Thread safety: constants.
 
 use super::INT_MAX;
+use crate::config::check;
 use crate::config::directive::{Directive, Kind, Refusal};
+
+/// A database in use takes some 144 KB before its first key, for its stripes: this many take 2.3 GB, which a machine may
+/// have. Redis takes any C `int`, and ends with too little memory.
+const DATABASES_MAX: i64 = 16_384;
 
 const SHUTDOWN_FLAGS: &[&str] = &["default", "save", "nosave", "now", "force", "safe", "failover"];
 const NO_SAVE_ON_SHUTDOWN: &str = "the data is in memory only, a shutdown cannot save it";
 const NO_SYSLOG: &str = "the log goes to logfile or standard output, never to syslog";
 const NO_PINNING: &str = "threads are not pinned; use taskset or the service manager";
+const NO_SWITCHED_ASSERTIONS: &str = "assertions are chosen when the server is built";
+const NO_WATCHDOG: &str = "there is no software watchdog; the profile shows stalls with their causes";
 const NO_TITLE: &str = "the process title is left as it was started";
 
 pub(super) const DIRECTIVES: &[Directive] = &[
     Directive::live(
         "databases",
-        Kind::Int { min: 1, max: INT_MAX },
+        Kind::Int { min: 1, max: DATABASES_MAX },
         "16",
         "Number of databases that SELECT can reach; unused ones cost nothing.",
     )
@@ -85,13 +92,15 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         Kind::Text,
         "{title} {listen-addr} {server-mode}",
         NO_TITLE,
-    ),
+    )
+    .checked(check::process_title),
     Directive::accepted("crash-log-enabled", Kind::Bool, "yes", "a crash is always logged with its backtrace"),
     Directive::accepted("crash-memcheck-enabled", Kind::Bool, "yes", "memory is not tested after a crash"),
     Directive::absent(
         "locale-collate",
         Kind::Text,
-        &[""],
+        // All these mean: byte by byte.
+        &["", "C", "POSIX"],
         Refusal::Warn,
         "texts are compared byte by byte, whatever the locale",
     ),
@@ -100,7 +109,8 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         Kind::Int { min: 0, max: INT_MAX },
         "10",
         "background work runs when it is due, not at a fixed rate",
-    ),
+    )
+    .checked(check::rate),
     Directive::accepted("dynamic-hz", Kind::Bool, "yes", "background work runs when it is due, not at a fixed rate"),
     Directive::accepted(
         "shutdown-timeout",
@@ -128,19 +138,20 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "",
         "no warning of Limpid's stops a start, so none has to be ignored",
     ),
-    Directive::absent(
+    Directive::live(
         "oom-score-adj",
         Kind::Enum(&["no", "yes", "relative", "absolute"]),
-        &["no"],
-        Refusal::Warn,
-        "the kernel's OOM score is left alone; set OOMScoreAdjust in the service manager",
-    ),
-    Directive::accepted(
+        "no",
+        "Tell the kernel how soon to end this process when memory runs out: yes adds to the score, absolute sets it.",
+    )
+    .checked(check::score_adjustment),
+    Directive::live(
         "oom-score-adj-values",
         Kind::Words { min: 3, max: 3 },
         "0 200 800",
-        "the kernel's OOM score is left alone",
-    ),
+        "What oom-score-adj adds or sets: of a primary, of a replica, of a process that saves. The first counts.",
+    )
+    .checked(check::score_values),
     Directive::accepted(
         "disable-thp",
         Kind::Bool,
@@ -166,4 +177,10 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "no",
         "the server always presents itself at the level of compatibility it has",
     ),
+    Directive::accepted("debug-context", Kind::Text, "", "reports of crashes have no text of their owner's").hidden(),
+    Directive::accepted("enable-debug-assert", Kind::Bool, "no", NO_SWITCHED_ASSERTIONS).at_start().hidden(),
+    Directive::accepted("use-exit-on-panic", Kind::Bool, "no", "a panic always aborts the process").hidden(),
+    Directive::accepted("watchdog-period", Kind::Int { min: 0, max: INT_MAX }, "0", NO_WATCHDOG)
+        .checked(check::watchdog_ms)
+        .hidden(),
 ];

@@ -4,6 +4,7 @@
 //! Thread safety: constants.
 
 use super::{INT_MAX, SIZE_MAX};
+use crate::config::check;
 use crate::config::directive::{Directive, Kind, Refusal};
 
 const NO_REPLICATION: &str = "there is no replication yet";
@@ -62,7 +63,8 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "disabled",
         NO_REPLICATION,
     ),
-    Directive::accepted("repl-backlog-size", Kind::Size { min: 1, max: SIZE_MAX }, "10485760", NO_REPLICATION),
+    Directive::accepted("repl-backlog-size", Kind::Size { min: 1, max: SIZE_MAX }, "10485760", NO_REPLICATION)
+        .checked(check::backlog_bytes),
     Directive::accepted("repl-backlog-ttl", Kind::Int { min: 0, max: i64::MAX }, "3600", NO_REPLICATION),
     Directive::accepted("repl-rdb-channel", Kind::Bool, "no", NO_REPLICATION).hidden(),
     Directive::accepted("dual-channel-replication-enabled", Kind::Bool, "no", NO_REPLICATION),

@@ -104,7 +104,7 @@ pub(super) const TLS_DIRECTIVES: &[Directive] = &[
     Directive::accepted("tls-ca-cert-file", Kind::Text, "", NO_TLS),
     Directive::accepted("tls-ca-cert-dir", Kind::Text, "", NO_TLS),
     Directive::accepted("tls-auth-clients", Kind::Enum(&["no", "yes", "optional"]), "yes", NO_TLS),
-    Directive::accepted("tls-auth-clients-user", Kind::Enum(&["off", "CN", "URI"]), "off", NO_TLS),
+    Directive::accepted("tls-auth-clients-user", Kind::Enum(&["CN", "URI", "off"]), "off", NO_TLS),
     Directive::accepted("tls-protocols", Kind::Text, "", NO_TLS),
     Directive::accepted("tls-ciphers", Kind::Text, "", NO_TLS),
     Directive::accepted("tls-ciphersuites", Kind::Text, "", NO_TLS),

@@ -38,5 +38,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     Directive::accepted("stream-node-max-bytes", ANY_SIZE, "4096", NO_STREAMS),
     Directive::accepted("stream-node-max-entries", ANY_COUNT, "100", NO_STREAMS),
     Directive::accepted("busy-reply-threshold", ANY_COUNT, "5000", NO_SCRIPTS).alias(&["lua-time-limit"]),
-    Directive::accepted("lua-enable-deprecated-api", Kind::Bool, "no", NO_SCRIPTS).hidden(),
+    Directive::accepted("lua-enable-deprecated-api", Kind::Bool, "no", NO_SCRIPTS)
+        .alias(&["lua-enable-insecure-api"])
+        .hidden(),
 ];
