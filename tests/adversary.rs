@@ -268,7 +268,7 @@ fn unauthenticated_clients_cannot_send_giants() {
 
 #[test]
 fn who_never_reads_is_cut_off() {
-    let mut scene = Scene::new(&["--client-output-buffer-limit", "normal", "4mb", "0", "0"]);
+    let mut scene = Scene::new(&["--client-output-buffer-limit", "normal", "512kb", "0", "0"]);
     scene.bystander.call(&["SET", "large", &"x".repeat(100_000)]);
     let mut greedy = scene.server.client();
     greedy.socket().set_write_timeout(Some(Duration::from_secs(5))).expect("a timeout");

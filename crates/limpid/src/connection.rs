@@ -294,7 +294,7 @@ impl Connection {
             Ok(received) => {
                 self.readable = self.ending || received == lent.buffer.len();
                 self.count_received(received, lent);
-                self.inbox.extend_from_slice(&lent.buffer[..received]);
+                self.append_to_inbox(&lent.buffer[..received]);
                 self.read_ahead = true;
                 let next = if self.readable { Next::Again } else { Next::Wait };
                 self.check_query_limit(lent, next)
@@ -313,6 +313,14 @@ impl Connection {
         let limit = lent.executor.instance.settings.maxmemory_bytes();
         let used = || keyspace::memory::used_bytes() as u64;
         self.inbox.len() - self.inbox_head < READ_AHEAD_BYTES || limit == 0 || used() < limit
+    }
+
+    /// Appends what may become long and stay: doubling would take twice the memory that it was asked for.
+    fn append_to_inbox(&mut self, received: &[u8]) {
+        if self.inbox.capacity() - self.inbox.len() < received.len() {
+            self.inbox.reserve_exact(received.len().max(self.inbox.len() / 8));
+        }
+        self.inbox.extend_from_slice(received);
     }
 
     fn count_received(&self, received: usize, lent: &mut Lent<'_>) {
@@ -446,16 +454,23 @@ impl Connection {
         let client = &self.session.client;
         Client::add(&client.commands, executed as u64);
         Client::add(&client.batches, 1);
-        if let End::Parked { at } = end {
-            // What was parsed behind the parked request is parsed again when it is done.
-            *position = ends[at].1;
-            self.parser.reset();
-            let argument_bytes = requests[at].bytes_len() as u64;
-            self.session.client.argument_bytes.store(argument_bytes, Relaxed);
-            self.held = Some(Box::new(Held { args: requests[at].to_owned(), parked }));
-            return Next::Retry;
+        // What was parsed behind the last one that was begun is parsed again.
+        match end {
+            End::Done => Next::Wait,
+            End::Parked { at } => {
+                *position = ends[at].1;
+                self.parser.reset();
+                let argument_bytes = requests[at].bytes_len() as u64;
+                self.session.client.argument_bytes.store(argument_bytes, Relaxed);
+                self.held = Some(Box::new(Held { args: requests[at].to_owned(), parked }));
+                Next::Retry
+            }
+            End::Full { at } => {
+                *position = ends[at - 1].1;
+                self.parser.reset();
+                Next::Again
+            }
         }
-        Next::Wait
     }
 
     /// Executes an inline request whose arguments had to be unescaped.
@@ -519,6 +534,10 @@ impl Connection {
         if !self.outbox.is_empty() {
             lent.reply.append_to(&mut self.outbox);
             lent.reply.clear();
+            if self.is_paused() {
+                self.outbox.settle();
+            }
+            self.tell_unsent();
             return Ok(Sent::Blocked);
         }
         let sent = match lent.time_flush {
