@@ -169,7 +169,8 @@ fn a_killed_client_is_gone_with_the_reply() {
     let mut killer = server.client();
     for _ in 0..100 {
         let mut victims: Vec<Client> = (0..4).map(|_| server.client()).collect();
-        let ids: Vec<String> = victims.iter_mut().map(|victim| victim.ask("CLIENT ID").value.integer().to_string()).collect();
+        let ids: Vec<String> =
+            victims.iter_mut().map(|victim| victim.ask("CLIENT ID").value.integer().to_string()).collect();
         for id in ids {
             assert_eq!(killer.ask(&format!("CLIENT KILL ID {id}")).raw, b":1\r\n");
             let list = killer.text("CLIENT LIST");

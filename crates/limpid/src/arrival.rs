@@ -53,9 +53,10 @@ fn waited(seconds: i64, nanoseconds: i64) -> Option<Duration> {
 mod tests {
     use super::*;
     use std::io::Write;
+    use std::thread::sleep;
 
-    #[test]
-    fn bytes_that_waited_in_the_socket_show_it() {
+    /// Bytes that lie in their socket for `waiting`, and when the kernel says they came.
+    fn receive_after(waiting: Duration) -> Option<Ticks> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
         let mut client =
             std::net::TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
@@ -63,11 +64,21 @@ mod tests {
         let peer = Peer::Tcp(mio::net::TcpStream::from_std(server));
         stamp(&peer);
         client.write_all(b"PING").expect("write");
-        std::thread::sleep(Duration::from_millis(30));
+        sleep(waiting);
         let mut buffer = [0; 16];
         let (received, arrived) = receive(&peer, &mut buffer).expect("receive");
         assert_eq!(received, 4);
-        let waited_ns = clock::now().ns_since(arrived.expect("the kernel stamps TCP"));
+        arrived
+    }
+
+    #[test]
+    fn bytes_that_waited_in_the_socket_show_it() {
+        let waiting = Duration::from_millis(30);
+        // The kernel switches stamping on some moment after the first socket on the machine asks for it.
+        let keeps_it_on = std::net::UdpSocket::bind("127.0.0.1:0").expect("bind");
+        setsockopt(&keeps_it_on, ReceiveTimestampns, &true).expect("an option of Linux");
+        let arrived = (0..100).find_map(|_| receive_after(waiting)).expect("the kernel stamps TCP");
+        let waited_ns = clock::now().ns_since(arrived);
         assert!(waited_ns >= 29_000_000, "only {waited_ns} ns although the bytes lay there for 30 ms");
     }
 }
