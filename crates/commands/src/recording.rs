@@ -12,6 +12,7 @@ use crate::command::{BRIEF, Command, FAST, Flags, Outcome, SKIP_SLOWLOG, WRITE};
 use crate::ctx::{AloneCtx, Ctx};
 use crate::dispatch::Prepared;
 use crate::instance::Instance;
+use crate::slowlog::{self, SlowCommand};
 use keyspace::{Journal, Key};
 use observe::os::clock::{self, Ticks};
 use observe::record::hotkeys::{Access, KeyAccess};
@@ -150,8 +151,14 @@ fn time(ran: &Ran<'_>, recorder: &mut Recorder, instance: &Instance, client: &Cl
     let is_slow = clock.threshold_us >= 0 && run_us >= clock.threshold_us as u64;
     if let (true, Some(entry)) = (is_slow && !command.flags.has(SKIP_SLOWLOG), request.entry) {
         let max = instance.settings.slowlog_max_len() as usize;
-        let name = client.names.lock().name.clone();
-        instance.slow_log.add(at_seconds(), run_us, entry, request.args, client.origin.peer(), name, max);
+        instance.slow_log.add(max, |id| SlowCommand {
+            id,
+            at_seconds: at_seconds(),
+            duration_us: run_us,
+            arguments: slowlog::shorten(entry, request.args),
+            peer: client.origin.peer(),
+            client_name: client.names.lock().name.clone(),
+        });
     }
     let threshold_ms = instance.settings.latency_monitor_threshold_ms();
     if threshold_ms > 0 && run_us / 1000 >= threshold_ms {

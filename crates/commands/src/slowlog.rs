@@ -39,21 +39,11 @@ struct Entries {
 pub struct SlowLog(Mutex<Entries>);
 
 impl SlowLog {
-    pub fn add(
-        &self,
-        at_seconds: i64,
-        duration_us: u64,
-        command: &Entry,
-        args: Args<'_>,
-        peer: String,
-        name: String,
-        max: usize,
-    ) {
+    /// Adds a command; `make` is given its id.
+    pub fn add(&self, max: usize, make: impl FnOnce(u64) -> SlowCommand) {
         let mut entries = self.0.lock();
-        let id = entries.next_id;
+        let slow = make(entries.next_id);
         entries.next_id += 1;
-        let arguments = shorten(command, args);
-        let slow = SlowCommand { id, at_seconds, duration_us, arguments, peer, client_name: name };
         entries.newest_first.push_front(slow);
         entries.newest_first.truncate(max);
     }
@@ -76,7 +66,8 @@ impl SlowLog {
     }
 }
 
-fn shorten(command: &Entry, args: Args<'_>) -> Vec<Vec<u8>> {
+/// A request's arguments as they may be shown, shortened.
+pub(crate) fn shorten(command: &Entry, args: Args<'_>) -> Vec<Vec<u8>> {
     let kept = if args.len() > ARGUMENTS_MAX { ARGUMENTS_MAX - 1 } else { args.len() };
     let mut arguments: Vec<Vec<u8>> = (0..kept)
         .map(|index| redaction::shown(command, args, index))
@@ -107,7 +98,14 @@ mod tests {
         let log = SlowLog::default();
         let mget = registry::find(b"MGET").expect("a command");
         for _ in 0..3 {
-            log.add(1, 2, mget, owned.as_args(), String::new(), String::new(), 2);
+            log.add(2, |id| SlowCommand {
+                id,
+                at_seconds: 1,
+                duration_us: 2,
+                arguments: shorten(mget, owned.as_args()),
+                peer: String::new(),
+                client_name: String::new(),
+            });
         }
         let newest = log.newest(10);
         assert_eq!(newest.iter().map(|slow| slow.id).collect::<Vec<_>>(), [2, 1]);
