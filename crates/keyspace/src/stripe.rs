@@ -270,7 +270,7 @@ impl Contents {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn replace(
         &mut self,
         place: Place,
@@ -303,6 +303,21 @@ impl Contents {
             }
             return;
         }
+        self.exchange(place, key, value, kind, expiry_ms, journal);
+    }
+
+    /// Puts a new entry in an old one's place. Apart from `replace`, whose usual way stays small enough to be inlined.
+    #[inline(never)]
+    fn exchange(
+        &mut self,
+        place: Place,
+        key: Key<'_>,
+        value: NewValue<'_>,
+        kind: Kind,
+        expiry_ms: Option<i64>,
+        journal: &mut Journal,
+    ) {
+        let old = place.entry();
         let before = footprint(&EntryRef::new(old));
         let (prefix, stamp) = (EntryRef::new(old).prefix(), journal.second());
         let new = RawEntry::new(Parts { key: key.bytes, value, kind, expiry_ms, prefix, stamp });
