@@ -282,7 +282,7 @@ fn readwrite(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 }
 
 fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    crate::transaction::unwatch(ctx.session, ctx.data.databases);
+    crate::transaction::unwatch(ctx.session);
     let session = &mut *ctx.session;
     crate::transaction::leave(session);
     session.reply_mode = ReplyMode::On;

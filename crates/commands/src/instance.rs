@@ -18,6 +18,7 @@ use crate::slowlog::SlowLog;
 use crate::spikes::Spikes;
 use keyspace::eviction::Policy;
 use keyspace::locks::{Gate, Place, Shared};
+use keyspace::waiting::Waiting;
 use keyspace::{Databases, KeyHasher};
 use observe::os::clock::{self, Ticks};
 use observe::record::prefix;
@@ -36,6 +37,8 @@ const JUMP_MS: i64 = 500;
 pub struct Instance {
     pub settings: Arc<Settings>,
     pub gate: Gate<Databases>,
+    /// Who waits for stripes.
+    pub waiting: Arc<Waiting>,
     pub clients: Clients,
     pub hasher: KeyHasher,
     pub prefix_tree: Arc<PrefixTree>,
@@ -126,7 +129,9 @@ impl Instance {
             HashFunction::Foldhash => KeyHasher::fold(seed),
             HashFunction::Siphash => KeyHasher::sip(),
         };
-        let (gate, mut places) = Gate::new(Databases::new(settings.databases()), workers + 1);
+        let databases = Databases::new(settings.databases());
+        let waiting = Arc::clone(databases.waiting());
+        let (gate, mut places) = Gate::new(databases, workers + 1);
         let visitor = places.pop().expect("one place more than workers");
         let prefix_tree = Arc::new(PrefixTree::default());
         let switches = switches_of(&settings);
@@ -134,6 +139,7 @@ impl Instance {
             |worker| Recorder::new(worker, registry::all().len(), Arc::clone(&prefix_tree), switches);
         let instance = Instance {
             gate,
+            waiting,
             clients: Clients::default(),
             hasher,
             recorders: (0..workers as u64 + 1).map(|worker| Arc::new(Mutex::new(recorder(worker)))).collect(),

@@ -8,6 +8,7 @@ pub mod clients;
 pub mod command;
 pub mod config;
 pub mod connection;
+mod contention;
 pub mod ctx;
 pub mod data;
 #[cfg(test)]
