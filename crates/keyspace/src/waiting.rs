@@ -72,12 +72,13 @@ impl Mark {
     }
 }
 
+/// (address of a mark, worker), first come first.
+type List = Vec<(usize, u8)>;
 type Wake = Box<dyn Fn(usize) + Send + Sync>;
 
 /// See the module's text.
 pub struct Waiting {
-    /// (address of a mark, worker), first come first.
-    lists: Box<[Mutex<Vec<(usize, u8)>>]>,
+    lists: Box<[Mutex<List>]>,
     /// Workers that want the right of way; the first has it.
     way: Mutex<VecDeque<u8>>,
     wake: OnceLock<Wake>,
@@ -105,7 +106,7 @@ impl Waiting {
         }
     }
 
-    fn list(&self, mark: &Mark) -> &Mutex<Vec<(usize, u8)>> {
+    fn list(&self, mark: &Mark) -> &Mutex<List> {
         // Marks are 128 bytes apart.
         &self.lists[mark.address() / 128 % LISTS]
     }
