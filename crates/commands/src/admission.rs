@@ -7,9 +7,9 @@
 
 use crate::command::{Command, DENYOOM, NO_AUTH, NO_MULTI, Run};
 use crate::ctx::Ctx;
-use crate::dispatch::Prepared;
 use crate::error::CommandError;
 use crate::instance::{Instance, policy_of};
+use crate::prepared::Prepared;
 use crate::registry::Entry;
 use keyspace::eviction::{Evictor, Policy};
 use keyspace::{Databases, Journal};

@@ -12,7 +12,7 @@ mod filter;
 
 use crate::command::{
     ALLOW_BUSY, Argument, ArgumentType, Arity, Command, FAST, Group, LOADING, NO_AUTH, NOSCRIPT, NOT_QUEUED,
-    Outcome, Run, STALE, Secrecy,
+    Outcome, Run, SELECTS, STALE, Secrecy,
 };
 use crate::ctx::Ctx;
 use crate::error::CommandError;
@@ -130,7 +130,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "SELECT",
         arity: Arity::Exactly(2),
-        flags: LOADING.and(STALE).and(FAST).and(ALLOW_BUSY),
+        flags: LOADING.and(STALE).and(FAST).and(ALLOW_BUSY).and(SELECTS),
         summary: "Choose the database of this connection.",
         args: &[Argument::new("index", ArgumentType::Integer)],
         run: Run::Body(select),

@@ -15,8 +15,6 @@ mod relocate;
 mod scan;
 mod search;
 
-pub use search::Search;
-
 pub(crate) const COMMANDS: &[Command] = &[
     DEL,
     EXISTS,

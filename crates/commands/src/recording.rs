@@ -10,8 +10,8 @@
 use crate::clients::Client;
 use crate::command::{BRIEF, Command, FAST, Flags, Outcome, SKIP_SLOWLOG, WRITE};
 use crate::ctx::{AloneCtx, Ctx};
-use crate::dispatch::Prepared;
 use crate::instance::Instance;
+use crate::prepared::Prepared;
 use crate::slowlog::{self, SlowCommand};
 use keyspace::{Journal, Key};
 use observe::os::clock::{self, Ticks};

@@ -45,7 +45,6 @@ fn hides(argument: &Argument, after: Option<&str>, args: Args<'_>, first: usize,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry;
     use crate::testing::Bench;
     use wire::OwnedArgs;
 
@@ -53,7 +52,7 @@ mod tests {
         let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
         let owned = OwnedArgs::from_slices(&words);
         let args = owned.as_args();
-        let entry = registry::entry(registry::resolve(args).expect("a command"));
+        let entry = crate::registry().entry(crate::registry().resolve(args).expect("a command"));
         let shown = (0..args.len()).map(|index| shown(entry, args, index));
         shown.map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ")
     }

@@ -8,7 +8,6 @@
 
 use crate::command::{Argument, ArgumentType, Run};
 use crate::config::Settings;
-use crate::registry;
 use crate::testing::Bench;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -71,8 +70,8 @@ fn request(random: &mut Random) -> Vec<String> {
     let entry = loop {
         // What lets a client in is the most important, and wrong in the most ways.
         let entry = match random.below(10) {
-            0 => registry::find(random.pick(&["AUTH", "HELLO"]).as_bytes()).expect("a command"),
-            _ => &registry::all()[random.below(registry::all().len())],
+            0 => crate::registry().find(random.pick(&["AUTH", "HELLO"]).as_bytes()).expect("a command"),
+            _ => &crate::registry().all()[random.below(crate::registry().all().len())],
         };
         let sleeps = entry.full_name.contains("sleep");
         if !sleeps && !matches!(entry.command.run, Run::Container) {

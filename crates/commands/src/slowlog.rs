@@ -88,7 +88,6 @@ pub(crate) fn shorten(command: &Entry, args: Args<'_>) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry;
     use wire::OwnedArgs;
 
     #[test]
@@ -96,7 +95,7 @@ mod tests {
         let long = [b'x'; 200];
         let owned = OwnedArgs::from_slices(&vec![&long[..]; 40]);
         let log = SlowLog::default();
-        let mget = registry::find(b"MGET").expect("a command");
+        let mget = crate::registry().find(b"MGET").expect("a command");
         for _ in 0..3 {
             log.add(2, |id| SlowCommand {
                 id,

@@ -37,7 +37,8 @@ impl Bench {
 
     /// `workers` of one instance; this is the first, [`Bench::sharing`] gives the others.
     pub fn with(settings: Settings, workers: usize) -> Bench {
-        let (instance, mut places) = Instance::new(Arc::new(settings), workers, 0x5eed, "0".repeat(40), None);
+        let (instance, mut places) =
+            Instance::new(crate::registry(), Arc::new(settings), workers, 0x5eed, "0".repeat(40), None);
         let instance = Arc::new(instance);
         let place = places.remove(0);
         Bench::of(instance, 0, place, places)

@@ -67,7 +67,8 @@ pub fn start(
     fill_random(&mut random)?;
     let run_id = random[..20].iter().map(|byte| format!("{byte:02x}")).collect();
     let seed = u64::from_le_bytes(random[20..].try_into().expect("eight bytes"));
-    let (instance, places) = Instance::new(settings, workers, seed, run_id, config_file);
+    let (instance, places) =
+        Instance::new(commands::registry(), settings, workers, seed, run_id, config_file);
     let instance = Arc::new(instance);
     let _ = instance.allocator.set(allocator::JEMALLOC);
     instance.counters.memory_startup_bytes.store(instance.used_memory_bytes().0, Relaxed);

@@ -8,10 +8,10 @@
 //!
 //! Thread safety: functions on one command's context.
 
+use super::search::Search;
 use crate::command::{Argument, ArgumentType, Arity, Command, Progress, READONLY, Run, Slice};
 use crate::ctx::Ctx;
 use crate::error::CommandError;
-use crate::keys::Search;
 use crate::options::integer;
 use keyspace::STRIPES;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub(super) const KEYS: Command = Command {
 
 fn keys(ctx: &mut Ctx<'_>, args: Args<'_>, progress: &mut Progress) -> Result<Slice, CommandError> {
     visit(ctx, progress, args.at(1), ENTRIES_PER_SLICE, None)?;
-    let is_decided = progress.search.as_ref().is_none_or(|search| search.is_decided());
+    let is_decided = Search::kept(progress).is_none_or(Search::is_decided);
     if progress.cursor != 0 || !is_decided {
         return Ok(Slice::Again);
     }
@@ -60,11 +60,12 @@ fn visit(
     entries: usize,
     type_name: Option<&[u8]>,
 ) -> Result<(), CommandError> {
-    let Progress { cursor, count, found, search, passed, .. } = progress;
-    let search = match search {
-        Some(search) => search,
-        None => search.insert(Box::new(Search::new(pattern)?)),
+    let Progress { cursor, count, found, kept, passed, .. } = progress;
+    let kept = match kept {
+        Some(kept) => kept,
+        None => kept.insert(Box::new(Search::new(pattern)?)),
     };
+    let search: &mut Search = kept.downcast_mut().expect("what a command keeps is its own");
     let mut reply = Reply::new();
     let of_type = |name: &str| type_name.is_none_or(|wanted| wanted.eq_ignore_ascii_case(name.as_bytes()));
     // The walk's end is cursor 0, and so is its start.
@@ -175,12 +176,12 @@ fn parse_cursor(text: &[u8]) -> Option<u64> {
 fn scan(ctx: &mut Ctx<'_>, args: Args<'_>, progress: &mut Progress) -> Result<Slice, CommandError> {
     let cursor = parse_cursor(args.at(1)).ok_or(CommandError::INVALID_CURSOR)?;
     let ScanOptions { pattern, count, type_name } = scan_options(args)?;
-    if progress.search.is_none() {
+    if progress.kept.is_none() {
         progress.cursor = cursor;
     }
     let entries = count.min(ENTRIES_MAX).saturating_sub(progress.passed);
     visit(ctx, progress, pattern, entries, type_name)?;
-    let is_decided = progress.search.as_ref().is_none_or(|search| search.is_decided());
+    let is_decided = Search::kept(progress).is_none_or(Search::is_decided);
     let is_over = progress.cursor == 0 || progress.passed >= count.min(ENTRIES_MAX);
     if !is_over || !is_decided {
         return Ok(Slice::Again);
