@@ -4,15 +4,15 @@
 //!
 //! Thread safety: built once, immutable afterwards.
 
-use crate::command::Command;
-use crate::registry::Registry;
+use engine::registry::Registry;
+use engine::spec::Command;
 use std::sync::LazyLock;
 
 /// Every command there is; their order numbers them.
 pub const FAMILIES: &[&[Command]] = &[
     crate::string::COMMANDS,
     crate::keys::COMMANDS,
-    crate::multi::COMMANDS,
+    crate::transactions::COMMANDS,
     crate::connection::COMMANDS,
     crate::server::COMMANDS,
     crate::profile::COMMANDS,

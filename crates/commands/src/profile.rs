@@ -14,12 +14,12 @@ mod form;
 #[cfg(test)]
 mod truth;
 
-use crate::command::{
+use engine::error::CommandError;
+use engine::registry::Registry;
+use engine::run::ctx::Ctx;
+use engine::spec::{
     ADMIN, Argument, ArgumentType, Arity, Command, Group, LOADING, NOSCRIPT, Outcome, REPORTS, Run, STALE,
 };
-use crate::ctx::Ctx;
-use crate::error::CommandError;
-use crate::registry::Registry;
 pub use evidence::Evidence;
 use form::Form;
 use observe::record::{Observer, Recorder, Switches};

@@ -6,9 +6,9 @@
 //!
 //! Thread safety: one server per seed.
 
-use crate::command::{Argument, ArgumentType, Run};
-use crate::config::Settings;
 use crate::testing::Bench;
+use engine::config::Settings;
+use engine::spec::{Argument, ArgumentType, Run};
 use std::sync::atomic::Ordering::Relaxed;
 
 const ROUNDS: usize = 12_000;

@@ -4,12 +4,12 @@
 //!
 //! Thread safety: a `Bench` has one worker, itself; `Bench::sharing` makes further workers of the same instance.
 
-use crate::clients::{Client, Origin};
-use crate::config::Settings;
-use crate::dispatch::{BATCH_MAX, End, Executor, Parked};
-use crate::instance::Instance;
-use crate::recording::Arrival;
-use crate::session::Session;
+use engine::config::Settings;
+use engine::run::dispatch::{BATCH_MAX, End, Executor, Parked};
+use engine::run::recording::Arrival;
+use engine::state::clients::{Client, Origin};
+use engine::state::instance::Instance;
+use engine::state::session::Session;
 use keyspace::locks::Place;
 use observe::os::clock;
 use std::sync::Arc;

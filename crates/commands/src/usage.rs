@@ -4,8 +4,8 @@
 //!
 //! Thread safety: pure functions of static tables.
 
-use crate::command::{Argument, ArgumentType, Command, Outcome};
-use crate::ctx::Ctx;
+use engine::run::ctx::Ctx;
+use engine::spec::{Argument, ArgumentType, Command, Outcome};
 use wire::Args;
 
 /// HELP of the container that the request names: how each subcommand is written, and what it does.

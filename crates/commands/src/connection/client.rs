@@ -7,15 +7,15 @@
 //! Thread safety: bodies run on the asking client's worker and read others' figures as relaxed atomics.
 
 use super::filter::Filter;
-use crate::clients::{Client, Origin};
-use crate::command::{
+use engine::error::CommandError;
+use engine::registry::Registry;
+use engine::run::ctx::Ctx;
+use engine::spec::{
     ADMIN, ALLOW_BUSY, Argument, ArgumentType, Arity, Command, Group, LOADING, NO_MULTI, NOSCRIPT, Outcome,
     Run, STALE,
 };
-use crate::ctx::Ctx;
-use crate::error::CommandError;
-use crate::registry::Registry;
-use crate::session::ReplyMode;
+use engine::state::clients::{Client, Origin};
+use engine::state::session::ReplyMode;
 use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
 use wire::Args;
@@ -464,7 +464,7 @@ mod tests {
 
     #[test]
     fn lists_show_who_matches() {
-        let mut first = Bench::with(crate::config::Settings::new(), 2);
+        let mut first = Bench::with(engine::config::Settings::new(), 2);
         let mut second = first.sharing();
         second.run(b"CLIENT SETNAME other\r\nSELECT 4");
         let (id, other) = (first.session.client.id, second.session.client.id);
@@ -491,7 +491,7 @@ mod tests {
 
     #[test]
     fn the_killed_are_marked_and_the_asker_is_spared() {
-        let mut first = Bench::with(crate::config::Settings::new(), 2);
+        let mut first = Bench::with(engine::config::Settings::new(), 2);
         let second = first.sharing();
         assert_eq!(text(&mut first, "CLIENT KILL TYPE normal"), ":1\r\n");
         assert!(second.session.client.killed.load(Relaxed) && !first.session.closing);

@@ -9,10 +9,10 @@
 //! Thread safety: functions on one command's context.
 
 use super::search::Search;
-use crate::command::{Argument, ArgumentType, Arity, Command, Progress, READONLY, Run, Slice};
-use crate::ctx::Ctx;
-use crate::error::CommandError;
 use crate::options::integer;
+use engine::error::CommandError;
+use engine::run::ctx::Ctx;
+use engine::spec::{Argument, ArgumentType, Arity, Command, Progress, READONLY, Run, Slice};
 use keyspace::STRIPES;
 use std::sync::Arc;
 use wire::{Args, Reply};
@@ -196,8 +196,8 @@ fn scan(ctx: &mut Ctx<'_>, args: Args<'_>, progress: &mut Progress) -> Result<Sl
 mod tests {
     use super::*;
     use crate::dialogue::{NOT_AN_INTEGER, SYNTAX, converse, hear};
-    use crate::glob;
     use crate::testing::Bench;
+    use engine::glob;
     use std::collections::BTreeSet;
 
     /// A server with the keys `key:0` ... and one that no pattern below names.
@@ -263,11 +263,11 @@ mod tests {
             (vec![b"SCAN", b"0", b"COUNT", b"1000", b"MATCH", &other], scan(b"*0\r\n")),
         ] {
             let owned = wire::OwnedArgs::from_slices(&request);
-            let (mut reply, mut parked, mut slices) = (Reply::new(), crate::Parked::default(), 1);
-            let arrival = || crate::Arrival { at: observe::os::clock::now(), weight: 1 };
+            let (mut reply, mut parked, mut slices) = (Reply::new(), engine::Parked::default(), 1);
+            let arrival = || engine::Arrival { at: observe::os::clock::now(), weight: 1 };
             let Bench { executor, session, .. } = &mut bench;
             while executor.run(&[owned.as_args()], session, &mut reply, arrival(), &mut parked)
-                != crate::End::Done
+                != engine::End::Done
             {
                 slices += 1;
             }

@@ -7,9 +7,9 @@
 //!
 //! Thread safety: a plain value.
 
-use crate::command::Progress;
-use crate::error::CommandError;
-use crate::glob::{Attempt, Glob};
+use engine::error::CommandError;
+use engine::glob::{Attempt, Glob};
+use engine::spec::Progress;
 use wire::Reply;
 
 /// Steps of matching in one slice: about a millisecond.

@@ -6,8 +6,8 @@
 //!
 //! Thread safety: plain values.
 
-use crate::clients::Client;
-use crate::instance::Instance;
+use engine::state::clients::Client;
+use engine::state::instance::Instance;
 use observe::record::Snapshot;
 use observe::record::clients::{ClientCounters, ClientSnapshot};
 use observe::report::redact::Redactor;

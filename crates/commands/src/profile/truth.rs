@@ -3,8 +3,8 @@
 //!
 //! Thread safety: tests.
 
-use crate::config::Settings;
 use crate::testing::Bench;
+use engine::config::Settings;
 use std::collections::HashMap;
 
 /// A pipelined client's batch.

@@ -7,14 +7,14 @@
 //! Thread safety: reads static tables.
 
 use super::{HELP, SERVER, docs};
-use crate::command::{
+use engine::error::CommandError;
+use engine::glob::Glob;
+use engine::registry::{Entry, Registry};
+use engine::run::ctx::Ctx;
+use engine::spec::{
     Argument, ArgumentType, Arity, Command, Flags, INNER, KeySpec, LOADING, NO_MANDATORY_KEYS, Outcome, Run,
     STALE,
 };
-use crate::ctx::Ctx;
-use crate::error::CommandError;
-use crate::glob::Glob;
-use crate::registry::{Entry, Registry};
 use wire::{Args, Reply};
 
 const FLAGS: Flags = LOADING.and(STALE);

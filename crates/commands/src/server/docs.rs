@@ -6,9 +6,9 @@
 //!
 //! Thread safety: reads static tables.
 
-use crate::command::{Argument, ArgumentType, Outcome};
-use crate::ctx::Ctx;
-use crate::registry::{Entry, Registry};
+use engine::registry::{Entry, Registry};
+use engine::run::ctx::Ctx;
+use engine::spec::{Argument, ArgumentType, Outcome};
 use wire::{Args, Reply};
 
 pub(super) fn docs(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {

@@ -1,15 +1,15 @@
 //! LATENCY: the subcommands that show spikes and the distribution of latencies.
 //!
-//! Not the recording: spikes are kept by `crate::spikes`, distributions by the latency observer.
+//! Not the recording: spikes are kept by `engine::state::spikes`, distributions by the latency observer.
 //!
 //! Thread safety: bodies run on one worker and read merged copies.
 
 use super::{HELP, SERVER};
-use crate::command::{
+use engine::registry::Entry;
+use engine::run::ctx::Ctx;
+use engine::spec::{
     ADMIN, Argument, ArgumentType, Arity, Command, LOADING, NOSCRIPT, Outcome, REPORTS, Run, STALE,
 };
-use crate::ctx::Ctx;
-use crate::registry::Entry;
 use observe::record::latency::{CommandStats, Stage};
 use std::fmt::Write;
 use wire::{Args, Reply};

@@ -7,7 +7,7 @@
 //!
 //! Thread safety: built once, immutable afterwards.
 
-use crate::command::{Command, INNER, Run};
+use crate::spec::command::{Command, INNER, Run};
 
 /// A registered command or subcommand.
 pub struct Entry {

@@ -5,8 +5,8 @@
 //!
 //! Thread safety: literals in static tables.
 
-use crate::ctx::{AloneCtx, Ctx};
 use crate::error::CommandError;
+use crate::run::ctx::{AloneCtx, Ctx};
 use keyspace::Databases;
 use std::any::Any;
 use std::sync::Arc;

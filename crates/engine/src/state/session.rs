@@ -8,8 +8,8 @@
 //!
 //! Thread safety: owned by the worker that serves the connection; moves with it.
 
-use crate::clients::Client;
 use crate::registry::Entry;
+use crate::state::clients::Client;
 use keyspace::WatchFlag;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -14,16 +14,16 @@
 //!
 //! Thread safety: one `Executor` per worker.
 
-use crate::admission::{Admission, Refusal, Room, admit};
-use crate::command::{Command, NOT_QUEUED, Progress, Run, Slice};
-use crate::ctx::{AloneCtx, Ctx};
-use crate::data::{Data, LockId, Locks, lock_all, lock_id};
-use crate::instance::Instance;
-use crate::prepared::{Prepared, UNKNOWN};
-use crate::recording::{self, Arrival, Clock, Ran, Timing};
 use crate::registry::Registry;
-use crate::session::{ReplyMode, Session};
-use crate::transaction;
+use crate::run::admission::{Admission, Refusal, Room, admit};
+use crate::run::ctx::{AloneCtx, Ctx};
+use crate::run::data::{Data, LockId, Locks, lock_all, lock_id};
+use crate::run::prepared::{Prepared, UNKNOWN};
+use crate::run::recording::{self, Arrival, Clock, Ran, Timing};
+use crate::run::transaction;
+use crate::spec::command::{Command, NOT_QUEUED, Progress, Run, Slice};
+use crate::state::instance::Instance;
+use crate::state::session::{ReplyMode, Session};
 use keyspace::locks::Place;
 use keyspace::{Databases, Journal};
 use observe::os::clock;
@@ -451,7 +451,7 @@ fn lock_one<'a>(
         return Some(locked);
     }
     let started = clock::now();
-    let locked = database.lock(stripe, Some(crate::data::LOCK_PATIENCE));
+    let locked = database.lock(stripe, Some(crate::run::data::LOCK_PATIENCE));
     timing.lock_ns = clock::now().ns_since(started);
     locked
 }
@@ -538,7 +538,7 @@ impl AloneRoom<'_> {
         key_ids(request.args, command, session.database, databases, self.journal, &mut ids);
         ids.sort_unstable();
         ids.dedup();
-        let locks = crate::data::lock_uncontended(databases, &ids, self.journal.now_ms);
+        let locks = crate::run::data::lock_uncontended(databases, &ids, self.journal.now_ms);
         let (database, journal) = (session.database, &mut *self.journal);
         let data = Data { databases, database, journal, recorder, locks, first: None };
         let mut ctx = Ctx { instance, session, reply, data };

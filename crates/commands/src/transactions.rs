@@ -4,14 +4,14 @@
 //!
 //! Thread safety: works on one session inside one batch.
 
-use crate::command::{
+use engine::error::CommandError;
+use engine::run::ctx::Ctx;
+use engine::run::transaction::{leave, unwatch};
+use engine::spec::{
     ALLOW_BUSY, Argument, ArgumentType, Arity, Command, FAST, Flags, Group, KeySpec, LOADING, NO_MULTI,
     NOSCRIPT, NOT_QUEUED, Outcome, RO, Run, SKIP_SLOWLOG, STALE,
 };
-use crate::ctx::Ctx;
-use crate::error::CommandError;
-use crate::session::Watched;
-use crate::transaction::{leave, unwatch};
+use engine::state::session::Watched;
 use std::collections::btree_map::Entry;
 use wire::Args;
 

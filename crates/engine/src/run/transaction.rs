@@ -8,14 +8,14 @@
 //!
 //! Thread safety: works on one session inside one batch.
 
-use crate::command::{Command, DENYOOM, Progress, READONLY, REPORTS, Run, SELECTS, WRITE};
-use crate::ctx::Ctx;
-use crate::data::{LockId, Locks, lock_all, lock_id};
-use crate::dispatch::{AloneRoom, Step, call, key_ids};
 use crate::error::CommandError;
-use crate::prepared::Prepared;
-use crate::recording::{self, Clock};
-use crate::session::{Multi, Queued, Session};
+use crate::run::ctx::Ctx;
+use crate::run::data::{LockId, Locks, lock_all, lock_id};
+use crate::run::dispatch::{AloneRoom, Step, call, key_ids};
+use crate::run::prepared::Prepared;
+use crate::run::recording::{self, Clock};
+use crate::spec::command::{Command, DENYOOM, Progress, READONLY, REPORTS, Run, SELECTS, WRITE};
+use crate::state::session::{Multi, Queued, Session};
 use keyspace::hash::stripe_of;
 use keyspace::{Databases, Journal};
 use std::sync::atomic::Ordering::Relaxed;
@@ -25,7 +25,7 @@ use wire::Reply;
 const TRANSACTION_STRIPES_MAX: usize = 64;
 
 /// Takes back every watch of a session; the caller holds no stripe.
-pub(crate) fn unwatch(session: &mut Session, databases: &Databases) {
+pub fn unwatch(session: &mut Session, databases: &Databases) {
     let Some(flag) = session.watch_flag.take() else { return };
     for (watched, _) in std::mem::take(&mut session.watched) {
         let database = databases.existing(watched.database);
@@ -38,7 +38,7 @@ pub(crate) fn unwatch(session: &mut Session, databases: &Databases) {
 }
 
 /// Ends the collecting of commands.
-pub(crate) fn leave(session: &mut Session) -> Option<Box<Multi>> {
+pub fn leave(session: &mut Session) -> Option<Box<Multi>> {
     let multi = session.multi.take();
     session.show_transaction();
     multi

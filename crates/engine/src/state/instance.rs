@@ -9,14 +9,14 @@
 //!
 //! Thread safety: Sync; every field says how.
 
-use crate::clients::Clients;
 use crate::config::{HashFunction, MaxmemoryPolicy, Settings};
-use crate::counters::Counters;
-use crate::rates::RateKeeper;
 use crate::registry::Registry;
-use crate::slowlog::SlowLog;
-use crate::spikes::Spikes;
-use crate::windows::Windows;
+use crate::state::clients::Clients;
+use crate::state::counters::Counters;
+use crate::state::rates::RateKeeper;
+use crate::state::slowlog::SlowLog;
+use crate::state::spikes::Spikes;
+use crate::state::windows::Windows;
 use keyspace::eviction::Policy;
 use keyspace::locks::{Gate, Place, Shared};
 use keyspace::{Databases, KeyHasher};
@@ -274,7 +274,7 @@ fn switches_of(settings: &Settings) -> Switches {
 }
 
 /// The eviction policy that the settings name.
-pub(crate) fn policy_of(settings: &Settings) -> Policy {
+pub fn policy_of(settings: &Settings) -> Policy {
     match settings.maxmemory_policy() {
         MaxmemoryPolicy::NoEviction => Policy::NoEviction,
         MaxmemoryPolicy::AllkeysLru => Policy::AllKeysLru,
