@@ -21,7 +21,7 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 
-use commands::config::directives;
+use engine::config::directives;
 use harness::client::Client;
 use harness::programs;
 use harness::server::{Program, Server};

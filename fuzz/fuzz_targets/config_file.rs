@@ -5,7 +5,7 @@
 //! looking for the name that was meant costs a hundred times what a known line does.
 #![no_main]
 
-use commands::config::{Loader, Settings, find, line, rewrite};
+use engine::config::{Loader, Settings, find, line, rewrite};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -36,7 +36,7 @@ fn is_known(text: &[u8]) -> bool {
     line::split(text.trim_ascii()).map_or(true, |words| words.first().is_none_or(|name| find(name).is_some()))
 }
 
-fn load(data: &[u8]) -> Result<Settings, commands::config::ConfigError> {
+fn load(data: &[u8]) -> Result<Settings, engine::config::ConfigError> {
     let mut loader = Loader::new();
     for (i, line) in data.split(|&byte| byte == b'\n').enumerate() {
         let outcome = loader.line("fuzz.conf", i + 1, line);

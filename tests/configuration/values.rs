@@ -3,7 +3,7 @@
 //! Not the judgement: a real server decides which are good. What would harm the machine or take minutes on a real
 //! server is left out here, with the reason beside it.
 
-use commands::config::{Change, Directive, Kind};
+use engine::config::{Change, Directive, Kind};
 
 /// Values that every kind has an opinion on.
 const ODD: &[&str] = &["", " ", "nonsense", "two words"];

@@ -7,10 +7,10 @@
 //! the measure for the profiling budget and for `cargo xtask instructions`, because it does not depend on what else the
 //! machine does. There `--slow-clock 50` keeps the commands from looking fifty times as slow as they are.
 
-use commands::config::Settings;
-use commands::dispatch::BATCH_MAX;
 use commands::testing::Bench;
-use commands::{Arrival, End, Parked};
+use engine::config::Settings;
+use engine::run::dispatch::BATCH_MAX;
+use engine::{Arrival, End, Parked};
 use keyspace::memory::Counting;
 use observe::os::clock;
 use smallvec::SmallVec;

@@ -10,13 +10,13 @@
 mod client;
 mod filter;
 
-use crate::command::{
+use engine::error::CommandError;
+use engine::run::ctx::Ctx;
+use engine::spec::{
     ALLOW_BUSY, Argument, ArgumentType, Arity, Command, FAST, Group, LOADING, NO_AUTH, NOSCRIPT, NOT_QUEUED,
-    Outcome, Run, STALE, Secrecy,
+    Outcome, Run, SELECTS, STALE, Secrecy,
 };
-use crate::ctx::Ctx;
-use crate::error::CommandError;
-use crate::session::{ReplyMode, Session};
+use engine::state::session::{ReplyMode, Session};
 use std::sync::atomic::Ordering::Relaxed;
 use wire::{Args, Protocol, Reply};
 
@@ -130,7 +130,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "SELECT",
         arity: Arity::Exactly(2),
-        flags: LOADING.and(STALE).and(FAST).and(ALLOW_BUSY),
+        flags: LOADING.and(STALE).and(FAST).and(ALLOW_BUSY).and(SELECTS),
         summary: "Choose the database of this connection.",
         args: &[Argument::new("index", ArgumentType::Integer)],
         run: Run::Body(select),
@@ -282,9 +282,9 @@ fn readwrite(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 }
 
 fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    crate::transaction::unwatch(ctx.session);
+    engine::run::transaction::unwatch(ctx.session);
     let session = &mut *ctx.session;
-    crate::transaction::leave(session);
+    engine::run::transaction::leave(session);
     session.reply_mode = ReplyMode::On;
     session.client.readonly.store(false, Relaxed);
     choose_database(session, 0);
@@ -298,8 +298,8 @@ fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Settings;
     use crate::testing::Bench;
+    use engine::config::Settings;
 
     fn bench(settings: &[(&str, &str)]) -> Bench {
         let chosen = Settings::new();

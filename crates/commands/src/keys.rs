@@ -4,8 +4,8 @@
 //!
 //! Thread safety: functions on one command's context.
 
-use crate::command::{Arity, Command, DELETE, FAST, KEY, KeySpec, Outcome, READONLY, RM, RO, Run, WRITE};
-use crate::ctx::Ctx;
+use engine::run::ctx::Ctx;
+use engine::spec::{Arity, Command, DELETE, FAST, KEY, KeySpec, Outcome, READONLY, RM, RO, Run, WRITE};
 use wire::Args;
 
 mod expire;
@@ -14,8 +14,6 @@ mod random;
 mod relocate;
 mod scan;
 mod search;
-
-pub use search::Search;
 
 pub(crate) const COMMANDS: &[Command] = &[
     DEL,

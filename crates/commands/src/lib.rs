@@ -1,41 +1,22 @@
-//! What commands mean, and how every one of them passes through dispatch.
+//! What commands mean: a file or folder per family, and the list that joins their tables.
 //!
-//! Arrows: families (`string`, `keys`, ...) -> `ctx`, `data`; `dispatch` -> all of them. Bytes come from and go to `wire`,
-//! keys live in `keyspace`, figures go to `observe`. No sockets, no files.
+//! Not how a command runs: that is the engine's, which hands every body its context. No sockets, no files.
 
-mod admission;
-pub mod clients;
-pub mod command;
-pub mod config;
 pub mod connection;
-mod contention;
-pub mod ctx;
-pub mod data;
+#[cfg(test)]
+mod contended;
 #[cfg(test)]
 mod dialogue;
-pub mod dispatch;
-pub mod error;
-mod glob;
-pub mod instance;
-pub mod keys;
+mod families;
+mod keys;
 mod options;
 pub mod profile;
-pub mod rates;
-mod recording;
-mod redaction;
 #[cfg(test)]
 mod refusals;
-pub mod registry;
-pub mod server;
-pub mod session;
-pub mod slowlog;
-pub mod spikes;
-pub mod string;
+mod server;
+mod string;
 pub mod testing;
-mod transaction;
+mod transactions;
 mod usage;
 
-pub use dispatch::{End, Executor, Parked};
-pub use instance::Instance;
-pub use recording::Arrival;
-pub use session::Session;
+pub use families::{FAMILIES, registry};

@@ -4,8 +4,8 @@
 //!
 //! Thread safety: pure functions.
 
-use crate::error::CommandError;
-use crate::instance::Instance;
+use engine::error::CommandError;
+use engine::state::instance::Instance;
 use wire::number::parse_i64;
 
 /// What an expiry's number means.

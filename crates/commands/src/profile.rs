@@ -13,20 +13,18 @@ mod evidence;
 mod form;
 #[cfg(test)]
 mod truth;
-mod windows;
 
-use crate::command::{
+use engine::error::CommandError;
+use engine::registry::Registry;
+use engine::run::ctx::Ctx;
+use engine::spec::{
     ADMIN, Argument, ArgumentType, Arity, Command, Group, LOADING, NOSCRIPT, Outcome, REPORTS, Run, STALE,
 };
-use crate::ctx::Ctx;
-use crate::error::CommandError;
-use crate::registry;
 pub use evidence::Evidence;
 use form::Form;
 use observe::record::{Observer, Recorder, Switches};
 use observe::report::value::Node;
 use observe::report::{Input, clients, cost, hotkeys, latency, prefixes, sizes, verdict};
-pub use windows::Windows;
 use wire::Args;
 use wire::number::parse_i64;
 
@@ -191,7 +189,7 @@ fn cost(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 /// A command's name may stand in front of the form: `PROF LATENCY GET`, `PROF LATENCY config|get JSON`.
 fn latency(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let name = args.get(2).filter(|word| Form::of_word(word).is_none());
-    let command = name.map(command_of).transpose()?;
+    let command = name.map(|name| command_of(ctx.instance.registry, name)).transpose()?;
     let asked = Asked::parse(args.from(2 + usize::from(name.is_some())), Form::Resp)?;
     let evidence = Evidence::of(ctx.instance, ctx.snapshot());
     form::write(ctx.reply, &latency::report(&evidence.input(), command), asked.form);
@@ -199,8 +197,8 @@ fn latency(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 /// The index of a command given by its full name: `get`, `config|set`.
-pub fn command_of(name: &[u8]) -> Result<u16, CommandError> {
-    let known = registry::all().iter().find(|entry| entry.full_name.as_bytes().eq_ignore_ascii_case(name));
+pub fn command_of(registry: &Registry, name: &[u8]) -> Result<u16, CommandError> {
+    let known = registry.all().iter().find(|entry| entry.full_name.as_bytes().eq_ignore_ascii_case(name));
     known.map(|entry| entry.counted_as).ok_or_else(|| CommandError::no_such_command(name))
 }
 

@@ -16,12 +16,12 @@ mod memory;
 mod script;
 mod slowlog;
 
-use crate::command::{
+use engine::error::CommandError;
+use engine::run::ctx::{AloneCtx, Ctx};
+use engine::spec::{
     ADMIN, ALLOW_BUSY, Argument, ArgumentType, Arity, Command, FAST, Group, LOADING, NO_MULTI, NOSCRIPT,
     Outcome, READONLY, REPORTS, Run, STALE, WRITE,
 };
-use crate::ctx::{AloneCtx, Ctx};
-use crate::error::CommandError;
 use keyspace::Databases;
 use std::time::{SystemTime, UNIX_EPOCH};
 use wire::Args;
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_flush_breaks_the_watches_of_keys_that_were_there() {
-        let mut first = Bench::with(crate::config::Settings::new(), 2);
+        let mut first = Bench::with(engine::config::Settings::new(), 2);
         let mut second = first.sharing();
         first.run(b"SET a 1\r\nWATCH a\r\nMULTI\r\nGET a");
         second.run(b"FLUSHALL");
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn a_swap_breaks_no_watch_of_a_key_that_has_expired() {
         for other in ["PING", "SET x bar PX 1"] {
-            let mut first = Bench::with(crate::config::Settings::new(), 2);
+            let mut first = Bench::with(engine::config::Settings::new(), 2);
             let mut second = first.sharing();
             first.run(b"SET x foo PX 1\r\nSELECT 1");
             first.run(other.as_bytes());
@@ -317,7 +317,7 @@ mod tests {
             first.run(b"MULTI\r\nPING");
             assert_eq!(first.run(b"EXEC"), b"*1\r\n+PONG\r\n", "after {other}");
         }
-        let mut first = Bench::with(crate::config::Settings::new(), 2);
+        let mut first = Bench::with(engine::config::Settings::new(), 2);
         let mut second = first.sharing();
         first.run(b"SET x foo\r\nSELECT 1\r\nWATCH x\r\nMULTI");
         second.run(b"SWAPDB 0 1");

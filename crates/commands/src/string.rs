@@ -8,7 +8,7 @@
 //!
 //! Thread safety: functions on one command's context.
 
-use crate::command::Command;
+use engine::spec::Command;
 use keyspace::{EntryRef, Kind, Value};
 use wire::Reply;
 use wire::number::parse_i64;

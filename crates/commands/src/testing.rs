@@ -4,12 +4,12 @@
 //!
 //! Thread safety: a `Bench` has one worker, itself; `Bench::sharing` makes further workers of the same instance.
 
-use crate::clients::{Client, Origin};
-use crate::config::Settings;
-use crate::dispatch::{BATCH_MAX, End, Executor, Parked};
-use crate::instance::Instance;
-use crate::recording::Arrival;
-use crate::session::Session;
+use engine::config::Settings;
+use engine::run::dispatch::{BATCH_MAX, End, Executor, Parked};
+use engine::run::recording::Arrival;
+use engine::state::clients::{Client, Origin};
+use engine::state::instance::Instance;
+use engine::state::session::Session;
 use keyspace::locks::Place;
 use observe::os::clock;
 use std::sync::Arc;
@@ -39,7 +39,8 @@ impl Bench {
 
     /// `workers` of one instance; this is the first, [`Bench::sharing`] gives the others.
     pub fn with(settings: Settings, workers: usize) -> Bench {
-        let (instance, mut places) = Instance::new(Arc::new(settings), workers, 0x5eed, "0".repeat(40), None);
+        let (instance, mut places) =
+            Instance::new(crate::registry(), Arc::new(settings), workers, 0x5eed, "0".repeat(40), None);
         let instance = Arc::new(instance);
         let place = places.remove(0);
         Bench::of(instance, 0, place, places)

@@ -4,15 +4,14 @@
 //!
 //! Thread safety: pure functions of static tables.
 
-use crate::command::{Argument, ArgumentType, Command, Outcome};
-use crate::ctx::Ctx;
-use crate::registry;
+use engine::run::ctx::Ctx;
+use engine::spec::{Argument, ArgumentType, Command, Outcome};
 use wire::Args;
 
 /// HELP of the container that the request names: how each subcommand is written, and what it does.
 pub(crate) fn help(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let Some(index) = registry::index_of(args.at(0)) else { return Ok(()) };
-    let lines = help_lines(registry::entry(index).command);
+    let Some(entry) = ctx.instance.registry.find(args.at(0)) else { return Ok(()) };
+    let lines = help_lines(entry.command);
     ctx.reply.array(lines.len());
     lines.iter().for_each(|line| ctx.reply.simple(line));
     Ok(())

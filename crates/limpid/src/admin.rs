@@ -18,7 +18,7 @@ mod routes;
 use crate::listen;
 use crate::sockets::Sockets;
 use axum::Router;
-use commands::Instance;
+use engine::Instance;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};

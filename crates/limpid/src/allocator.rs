@@ -4,7 +4,7 @@
 //!
 //! Thread safety: jemalloc's control interface takes its own locks; an answer costs some ten microseconds.
 
-use commands::instance::{Allocator, AllocatorFigures};
+use engine::state::instance::{Allocator, AllocatorFigures};
 use std::ptr::null_mut;
 use tikv_jemalloc_ctl::stats_print::{Options, stats_print};
 use tikv_jemalloc_ctl::{Result, epoch, stats, version};

@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn the_help_says_where_a_server_listens_by_default() {
-        let settings = commands::config::Settings::new();
+        let settings = engine::config::Settings::new();
         assert_eq!((settings.bind(), settings.port()), (vec!["*".to_owned(), "-::*".to_owned()], 6379));
         assert!(settings.text("protected-mode") == "yes" && settings.text("requirepass").is_empty());
         let help = parsed("--help").expect_err("help").to_string();

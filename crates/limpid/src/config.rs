@@ -2,7 +2,7 @@
 //!
 //! The rules are redis-server's: an optional file (or `-` for standard input) first, then options, each with as many
 //! values as follow it; a later line wins, so options override files. What a directive means is not decided here but in
-//! `commands::config`.
+//! `engine::config`.
 //!
 //! Invariants:
 //! 1. Every line reaches the loader with the place it came from, so every error names file and line.
@@ -12,8 +12,8 @@
 
 mod file;
 
-use commands::config::line::quote;
-use commands::config::{COMMAND_LINE, ConfigError, Loader, Notice, Place, Settings};
+use engine::config::line::quote;
+use engine::config::{COMMAND_LINE, ConfigError, Loader, Notice, Place, Settings};
 use file::{Reader, rewrite_file};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;

@@ -15,11 +15,11 @@
 use crate::arrival;
 use crate::listen::Peer;
 use crate::placement::Turns;
-use commands::clients::{Client, Clients};
-use commands::config::ClientClass;
-use commands::dispatch::{BATCH_MAX, UNSENT_PAUSE_BYTES};
-use commands::session::ReplyMode;
-use commands::{Arrival, End, Executor, Parked, Session};
+use engine::config::ClientClass;
+use engine::run::dispatch::{BATCH_MAX, UNSENT_PAUSE_BYTES};
+use engine::state::clients::{Client, Clients};
+use engine::state::session::ReplyMode;
+use engine::{Arrival, End, Executor, Parked, Session};
 use observe::os::clock;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};

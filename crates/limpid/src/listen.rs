@@ -4,8 +4,8 @@
 //!
 //! Thread safety: none of its own.
 
-use commands::Instance;
-use commands::clients::Origin;
+use engine::Instance;
+use engine::state::clients::Origin;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use std::io::{self, Write};

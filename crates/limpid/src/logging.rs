@@ -13,7 +13,7 @@
 
 mod line;
 
-use commands::config::Settings;
+use engine::config::Settings;
 use line::{LineFormat, Shape, Timestamp};
 use parking_lot::Mutex;
 use std::fs::{File, OpenOptions};

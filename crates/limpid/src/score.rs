@@ -4,7 +4,7 @@
 //!
 //! Thread safety: one lock, held for one change. The score is the whole process's.
 
-use commands::config::Settings;
+use engine::config::Settings;
 use parking_lot::Mutex;
 use std::{fs, io};
 

@@ -9,8 +9,8 @@ use crate::score::Score;
 use crate::sockets::Sockets;
 use crate::worker::{Mailbox, Worker, mailbox};
 use crate::{allocator, config, demo, logging, supervise};
-use commands::config::{Notice, Settings, Severity};
-use commands::{Executor, Instance};
+use engine::config::{Notice, Settings, Severity};
+use engine::{Executor, Instance};
 use keyspace::waiting::WORKERS_MAX;
 use observe::os::clock;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -68,7 +68,8 @@ pub fn start(
     fill_random(&mut random)?;
     let run_id = random[..20].iter().map(|byte| format!("{byte:02x}")).collect();
     let seed = u64::from_le_bytes(random[20..].try_into().expect("eight bytes"));
-    let (instance, places) = Instance::new(settings, workers, seed, run_id, config_file);
+    let (instance, places) =
+        Instance::new(commands::registry(), settings, workers, seed, run_id, config_file);
     let instance = Arc::new(instance);
     let _ = instance.allocator.set(allocator::JEMALLOC);
     instance.counters.memory_startup_bytes.store(instance.used_memory_bytes().0, Relaxed);

@@ -11,8 +11,8 @@
 //! Thread safety: shared; one lock, a leaf, held for one accept or one change.
 
 use crate::listen::{self, Listener, Peer};
-use commands::clients::Origin;
-use commands::config::Settings;
+use engine::config::Settings;
+use engine::state::clients::Origin;
 use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
 use parking_lot::Mutex;

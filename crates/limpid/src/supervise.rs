@@ -10,7 +10,7 @@
 //!
 //! Thread safety: used by the main thread.
 
-use commands::config::Settings;
+use engine::config::Settings;
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -215,7 +215,7 @@ pub fn change_directory(settings: &Settings) -> Result<(), String> {
     if directory.is_empty() {
         return Err("dir can't be empty".to_owned());
     }
-    env::set_current_dir(&directory).map_err(|error| commands::config::reason_of(&error))?;
+    env::set_current_dir(&directory).map_err(|error| engine::config::reason_of(&error))?;
     // Redis tells where it is, not how it was told to go there.
     if let Ok(path) = env::current_dir() {
         settings.spell("dir", &path.to_string_lossy());
@@ -257,7 +257,7 @@ mod tests {
     use super::*;
 
     fn settings(lines: &str) -> Settings {
-        let mut loader = commands::config::Loader::new();
+        let mut loader = engine::config::Loader::new();
         for (index, line) in lines.lines().enumerate() {
             loader.line("test", index + 1, line.as_bytes()).unwrap();
         }

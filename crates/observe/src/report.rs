@@ -56,7 +56,7 @@ pub struct Input<'a> {
     /// The rest.
     pub facts: &'a Facts,
     /// The name of a command index, upper or lower case as it is to be shown.
-    pub command_name: &'a dyn Fn(u16) -> &'a str,
+    pub command_name: &'a dyn Fn(u16) -> &'static str,
     /// How key names leave.
     pub redactor: &'a Redactor,
 }

@@ -7,15 +7,15 @@
 //! Thread safety: bodies run on the asking client's worker and read others' figures as relaxed atomics.
 
 use super::filter::Filter;
-use crate::clients::{Client, Origin};
-use crate::command::{
+use engine::error::CommandError;
+use engine::registry::Registry;
+use engine::run::ctx::Ctx;
+use engine::spec::{
     ADMIN, ALLOW_BUSY, Argument, ArgumentType, Arity, Command, Group, LOADING, NO_MULTI, NOSCRIPT, Outcome,
     Run, STALE,
 };
-use crate::ctx::Ctx;
-use crate::error::CommandError;
-use crate::registry;
-use crate::session::ReplyMode;
+use engine::state::clients::{Client, Origin};
+use engine::state::session::ReplyMode;
 use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
 use wire::Args;
@@ -227,7 +227,7 @@ fn reply(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 /// What the asking client is shown to do: this command, which dispatch notes only when it has run.
 fn note_command(ctx: &Ctx<'_>, args: Args<'_>) {
-    if let Some(index) = registry::resolve(args) {
+    if let Some(index) = ctx.instance.registry.resolve(args) {
         ctx.session.client.last_command.store(index, Relaxed);
     }
     ctx.session.client.argument_bytes.store(args.bytes_len() as u64, Relaxed);
@@ -235,7 +235,7 @@ fn note_command(ctx: &Ctx<'_>, args: Args<'_>) {
 
 fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     note_command(ctx, args);
-    let line = describe(&ctx.session.client, ctx.data.now_ms());
+    let line = describe(&ctx.session.client, ctx.instance.registry, ctx.data.now_ms());
     ctx.session.client.argument_bytes.store(0, Relaxed);
     ctx.reply.verbatim("txt", &line);
     Ok(())
@@ -247,7 +247,7 @@ fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (asking, now_ms) = (ctx.session.client.id, ctx.data.now_ms());
     let clients = ctx.instance.clients.all();
     let shown = clients.iter().filter(|client| filter.matches(client, asking, now_ms));
-    let text: String = shown.map(|client| describe(client, now_ms)).collect();
+    let text: String = shown.map(|client| describe(client, ctx.instance.registry, now_ms)).collect();
     ctx.session.client.argument_bytes.store(0, Relaxed);
     ctx.reply.verbatim("txt", &text);
     Ok(())
@@ -290,14 +290,14 @@ fn close(ctx: &mut Ctx<'_>, client: &Client) {
 
 /// One line of CLIENT LIST, its end included. Figures of features that are absent have the values Redis gives them when
 /// they are off.
-fn describe(client: &Client, now_ms: i64) -> String {
+fn describe(client: &Client, registry: &Registry, now_ms: i64) -> String {
     let names = client.names.lock().clone();
     let transaction_bytes = client.transaction_bytes.load(Relaxed);
     let (query, output) = (client.query_buffer_bytes.load(Relaxed), client.output_bytes.load(Relaxed));
     let seconds_since = |moment_ms: i64| (now_ms - moment_ms).max(0) / 1000;
     let command = match client.last_command.load(Relaxed) {
         u16::MAX => "NULL",
-        index => registry::all().get(usize::from(index)).map_or("NULL", |entry| entry.full_name.as_str()),
+        index => registry.all().get(usize::from(index)).map_or("NULL", |entry| entry.full_name.as_str()),
     };
     let mut line = format!(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} capa={} db={} sub=0 psub=0 ssub=0",
@@ -464,7 +464,7 @@ mod tests {
 
     #[test]
     fn lists_show_who_matches() {
-        let mut first = Bench::with(crate::config::Settings::new(), 2);
+        let mut first = Bench::with(engine::config::Settings::new(), 2);
         let mut second = first.sharing();
         second.run(b"CLIENT SETNAME other\r\nSELECT 4");
         let (id, other) = (first.session.client.id, second.session.client.id);
@@ -491,7 +491,7 @@ mod tests {
 
     #[test]
     fn the_killed_are_marked_and_the_asker_is_spared() {
-        let mut first = Bench::with(crate::config::Settings::new(), 2);
+        let mut first = Bench::with(engine::config::Settings::new(), 2);
         let second = first.sharing();
         assert_eq!(text(&mut first, "CLIENT KILL TYPE normal"), ":1\r\n");
         assert!(second.session.client.killed.load(Relaxed) && !first.session.closing);

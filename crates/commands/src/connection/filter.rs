@@ -6,8 +6,8 @@
 //!
 //! Thread safety: a plain value.
 
-use crate::clients::Client;
-use crate::error::CommandError;
+use engine::error::CommandError;
+use engine::state::clients::Client;
 use wire::Args;
 
 /// Conditions that a client must all meet.
@@ -114,7 +114,7 @@ fn yes_or_no(word: &[u8]) -> Result<bool, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clients::Origin;
+    use engine::state::clients::Origin;
     use wire::OwnedArgs;
 
     fn parse(words: &[&str]) -> Result<Filter, CommandError> {

@@ -5,13 +5,13 @@
 //!
 //! Thread safety: functions on one command's context.
 
-use crate::command::{
+use crate::options::{Moment, integer};
+use engine::error::CommandError;
+use engine::run::ctx::Ctx;
+use engine::spec::{
     ACCESS, Argument, ArgumentType, Arity, Command, FAST, KEY, KeySpec, Outcome, READONLY, RO, RW, Run,
     UPDATE, WRITE,
 };
-use crate::ctx::Ctx;
-use crate::error::CommandError;
-use crate::options::{Moment, integer};
 use wire::Args;
 
 const CONDITION: Argument = Argument::one_of(

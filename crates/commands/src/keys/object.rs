@@ -6,10 +6,10 @@
 //!
 //! Thread safety: functions on one command's context.
 
-use crate::command::{Arity, Command, KEY, KeySpec, LOADING, Outcome, READONLY, RO, Run, STALE};
-use crate::ctx::Ctx;
-use crate::error::CommandError;
-use crate::instance::policy_of;
+use engine::error::CommandError;
+use engine::run::ctx::Ctx;
+use engine::spec::{Arity, Command, KEY, KeySpec, LOADING, Outcome, READONLY, RO, Run, STALE};
+use engine::state::instance::policy_of;
 use keyspace::eviction::Policy;
 use wire::Args;
 

@@ -7,9 +7,9 @@
 //!
 //! Thread safety: functions on one command's context.
 
-use crate::command::{Arity, Command, Progress, READONLY, Run, Slice};
-use crate::ctx::Ctx;
-use crate::error::CommandError;
+use engine::error::CommandError;
+use engine::run::ctx::Ctx;
+use engine::spec::{Arity, Command, Progress, READONLY, Run, Slice};
 use keyspace::{Database, Journal, STRIPES};
 use wire::Args;
 

@@ -6,13 +6,13 @@
 //!
 //! Thread safety: functions on one command's context.
 
-use crate::command::{
+use crate::options::database;
+use engine::error::CommandError;
+use engine::run::ctx::Ctx;
+use engine::spec::{
     ACCESS, Argument, ArgumentType, Arity, Command, DELETE, DENYOOM, FAST, INSERT, KEY, KeySpec, OW, Outcome,
     RO, RW, Run, UPDATE, WRITE,
 };
-use crate::ctx::Ctx;
-use crate::error::CommandError;
-use crate::options::database;
 use wire::Args;
 use wire::number::parse_i64;
 

@@ -8,11 +8,11 @@
 //!
 //! Thread safety: functions on one command's context.
 
-use crate::command::{Argument, ArgumentType, Arity, Command, Progress, READONLY, Run, Slice};
-use crate::ctx::Ctx;
-use crate::error::CommandError;
-use crate::keys::Search;
+use super::search::Search;
 use crate::options::integer;
+use engine::error::CommandError;
+use engine::run::ctx::Ctx;
+use engine::spec::{Argument, ArgumentType, Arity, Command, Progress, READONLY, Run, Slice};
 use keyspace::STRIPES;
 use std::sync::Arc;
 use wire::{Args, Reply};
@@ -44,7 +44,7 @@ pub(super) const KEYS: Command = Command {
 
 fn keys(ctx: &mut Ctx<'_>, args: Args<'_>, progress: &mut Progress) -> Result<Slice, CommandError> {
     let is_busy = visit(ctx, progress, args.at(1), ENTRIES_PER_SLICE, None)?;
-    let is_decided = progress.search.as_ref().is_none_or(|search| search.is_decided());
+    let is_decided = Search::kept(progress).is_none_or(Search::is_decided);
     if is_busy || progress.cursor != 0 || !is_decided {
         return Ok(Slice::Again);
     }
@@ -60,11 +60,12 @@ fn visit(
     entries: usize,
     type_name: Option<&[u8]>,
 ) -> Result<bool, CommandError> {
-    let Progress { cursor, count, found, search, passed, .. } = progress;
-    let search = match search {
-        Some(search) => search,
-        None => search.insert(Box::new(Search::new(pattern)?)),
+    let Progress { cursor, count, found, kept, passed, .. } = progress;
+    let kept = match kept {
+        Some(kept) => kept,
+        None => kept.insert(Box::new(Search::new(pattern)?)),
     };
+    let search: &mut Search = kept.downcast_mut().expect("what a command keeps is its own");
     let mut reply = Reply::new();
     let of_type = |name: &str| type_name.is_none_or(|wanted| wanted.eq_ignore_ascii_case(name.as_bytes()));
     // The walk's end is cursor 0, and so is its start.
@@ -180,12 +181,12 @@ fn parse_cursor(text: &[u8]) -> Option<u64> {
 fn scan(ctx: &mut Ctx<'_>, args: Args<'_>, progress: &mut Progress) -> Result<Slice, CommandError> {
     let cursor = parse_cursor(args.at(1)).ok_or(CommandError::INVALID_CURSOR)?;
     let ScanOptions { pattern, count, type_name } = scan_options(args)?;
-    if progress.search.is_none() {
+    if progress.kept.is_none() {
         progress.cursor = cursor;
     }
     let entries = count.min(ENTRIES_MAX).saturating_sub(progress.passed);
     let is_busy = visit(ctx, progress, pattern, entries, type_name)?;
-    let is_decided = progress.search.as_ref().is_none_or(|search| search.is_decided());
+    let is_decided = Search::kept(progress).is_none_or(Search::is_decided);
     let is_over = match is_busy {
         // The client may come back to the busy stripe, once it has got on.
         true => progress.passed > 0 && progress.cursor != 0,
@@ -204,8 +205,8 @@ fn scan(ctx: &mut Ctx<'_>, args: Args<'_>, progress: &mut Progress) -> Result<Sl
 mod tests {
     use super::*;
     use crate::dialogue::{NOT_AN_INTEGER, SYNTAX, converse, hear};
-    use crate::glob;
     use crate::testing::Bench;
+    use engine::glob;
     use std::collections::BTreeSet;
 
     /// A server with the keys `key:0` ... and one that no pattern below names.
@@ -271,11 +272,11 @@ mod tests {
             (vec![b"SCAN", b"0", b"COUNT", b"1000", b"MATCH", &other], scan(b"*0\r\n")),
         ] {
             let owned = wire::OwnedArgs::from_slices(&request);
-            let (mut reply, mut parked, mut slices) = (Reply::new(), crate::Parked::default(), 1);
-            let arrival = || crate::Arrival { at: observe::os::clock::now(), weight: 1 };
+            let (mut reply, mut parked, mut slices) = (Reply::new(), engine::Parked::default(), 1);
+            let arrival = || engine::Arrival { at: observe::os::clock::now(), weight: 1 };
             let Bench { executor, session, .. } = &mut bench;
             while executor.run(&[owned.as_args()], session, &mut reply, arrival(), &mut parked)
-                != crate::End::Done
+                != engine::End::Done
             {
                 slices += 1;
             }

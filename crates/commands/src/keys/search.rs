@@ -7,15 +7,16 @@
 //!
 //! Thread safety: a plain value.
 
-use crate::error::CommandError;
-use crate::glob::{Attempt, Glob};
+use engine::error::CommandError;
+use engine::glob::{Attempt, Glob};
+use engine::spec::Progress;
 use wire::Reply;
 
 /// Steps of matching in one slice: about a millisecond.
 const STEPS_PER_SLICE: usize = 500_000;
 
 /// See the module's text.
-pub struct Search {
+pub(super) struct Search {
     glob: Glob,
     everything: bool,
     steps: usize,
@@ -23,6 +24,11 @@ pub struct Search {
 }
 
 impl Search {
+    /// The search that a sliced command keeps from slice to slice, if it has begun.
+    pub(super) fn kept(progress: &Progress) -> Option<&Search> {
+        progress.kept.as_ref()?.downcast_ref()
+    }
+
     pub(super) fn new(pattern: &[u8]) -> Result<Search, CommandError> {
         let glob = Glob::new(pattern)?;
         Ok(Search { everything: glob.matches_everything(), glob, steps: 0, undecided: Vec::new() })

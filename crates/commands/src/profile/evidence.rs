@@ -6,9 +6,8 @@
 //!
 //! Thread safety: plain values.
 
-use crate::clients::Client;
-use crate::instance::Instance;
-use crate::registry;
+use engine::state::clients::Client;
+use engine::state::instance::Instance;
 use observe::record::Snapshot;
 use observe::record::clients::{ClientCounters, ClientSnapshot};
 use observe::report::redact::Redactor;
@@ -21,12 +20,15 @@ pub struct Evidence {
     pub clients: Vec<ClientSnapshot>,
     pub facts: Facts,
     pub redactor: Redactor,
+    command_name: Box<dyn Fn(u16) -> &'static str + Send + Sync>,
 }
 
 impl Evidence {
     /// Adds to the merged recorders what else a report needs.
     pub fn of(instance: &Instance, mut snapshot: Snapshot) -> Evidence {
-        let windows = instance.profile_windows.apply(&mut snapshot, instance);
+        let windows = instance
+            .profile_windows
+            .apply(&mut snapshot, instance.now_ms(), |moment_ms| instance.to_unix_ms(moment_ms));
         let facts = Facts {
             used_memory_bytes: instance.used_memory_bytes().0,
             memory_bytes_max: instance.settings.maxmemory_bytes(),
@@ -34,11 +36,13 @@ impl Evidence {
             ..windows
         };
         let clients = instance.clients.all().iter().map(|client| client_snapshot(client)).collect();
+        let registry = instance.registry;
         Evidence {
             snapshot,
             clients,
             facts,
             redactor: Redactor { redacts: instance.settings.redacts_keys() },
+            command_name: Box::new(move |index| registry.entry(index).full_name.as_str()),
         }
     }
 
@@ -47,7 +51,7 @@ impl Evidence {
             snapshot: &self.snapshot,
             clients: &self.clients,
             facts: &self.facts,
-            command_name: &|index| registry::entry(index).full_name.as_str(),
+            command_name: &*self.command_name,
             redactor: &self.redactor,
         }
     }

@@ -3,9 +3,8 @@
 //!
 //! Thread safety: tests.
 
-use crate::config::Settings;
-use crate::registry;
 use crate::testing::Bench;
+use engine::config::Settings;
 use std::collections::HashMap;
 
 /// A pipelined client's batch.
@@ -212,7 +211,7 @@ fn each_switch_stops_its_observer_and_no_other() {
     assert_eq!(run_ns(&bench), before, "clients while profiling is off");
     // The exact counters go on: INFO could not be right again after a pause.
     bench.run(b"CONFIG RESETSTAT\r\nGET a\r\nGET a");
-    let get = registry::index_of(b"GET").expect("GET");
+    let get = bench.instance.registry.find(b"GET").expect("GET").index;
     let snapshot = bench.instance.snapshot();
     assert_eq!(snapshot.latency.command(get).expect("counted").counts.calls, 2);
     assert_eq!(snapshot.counters.hits, 2);

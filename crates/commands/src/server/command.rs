@@ -7,14 +7,14 @@
 //! Thread safety: reads static tables.
 
 use super::{HELP, SERVER, docs};
-use crate::command::{
+use engine::error::CommandError;
+use engine::glob::Glob;
+use engine::registry::{Entry, Registry};
+use engine::run::ctx::Ctx;
+use engine::spec::{
     Argument, ArgumentType, Arity, Command, Flags, INNER, KeySpec, LOADING, NO_MANDATORY_KEYS, Outcome, Run,
     STALE,
 };
-use crate::ctx::Ctx;
-use crate::error::CommandError;
-use crate::glob::Glob;
-use crate::registry::{self, Entry};
 use wire::{Args, Reply};
 
 const FLAGS: Flags = LOADING.and(STALE);
@@ -105,56 +105,43 @@ const SUBCOMMANDS: &[Command] = &[
     },
 ];
 
-/// Index of a command or subcommand by its full name: `get`, `client|id`.
-pub(super) fn find(name: &[u8]) -> Option<u16> {
-    let mut parts = name.splitn(2, |&byte| byte == b'|');
-    let index = registry::index_of(parts.next()?)?;
-    match parts.next() {
-        None => Some(index),
-        Some(subcommand) => {
-            let mut listed = registry::entry(index).listed();
-            let named = |entry: &&Entry| entry.command.name.as_bytes().eq_ignore_ascii_case(subcommand);
-            listed.find(named).map(|entry| entry.index)
-        }
-    }
-}
-
 fn command(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if let Some(subcommand) = args.get(1) {
         return Err(CommandError::unknown_subcommand("COMMAND", subcommand));
     }
-    describe_all(ctx.reply);
+    describe_all(ctx.reply, ctx.instance.registry);
     Ok(())
 }
 
 fn count(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    ctx.reply.integer(registry::commands().count() as i64);
+    ctx.reply.integer(ctx.instance.registry.commands().count() as i64);
     Ok(())
 }
 
 fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let names = args.from(2);
     if names.is_empty() {
-        describe_all(ctx.reply);
+        describe_all(ctx.reply, ctx.instance.registry);
         return Ok(());
     }
     ctx.reply.array(names.len());
+    let registry = ctx.instance.registry;
     for name in names {
-        match find(name) {
-            Some(index) => describe(ctx.reply, registry::entry(index)),
+        match registry.find_full(name) {
+            Some(entry) => describe(ctx.reply, registry, entry),
             None => ctx.reply.null(),
         }
     }
     Ok(())
 }
 
-fn describe_all(reply: &mut Reply) {
-    reply.array(registry::commands().count());
-    registry::commands().for_each(|entry| describe(reply, entry));
+fn describe_all(reply: &mut Reply, registry: &Registry) {
+    reply.array(registry.commands().count());
+    registry.commands().for_each(|entry| describe(reply, registry, entry));
 }
 
 /// Name, arity, flags, first key, last key, step, ACL categories, tips, key specifications, subcommands.
-fn describe(reply: &mut Reply, entry: &Entry) {
+fn describe(reply: &mut Reply, registry: &Registry, entry: &Entry) {
     let command = entry.command;
     let (first, last, step) = key_range(command.keys);
     reply.array(10);
@@ -170,8 +157,8 @@ fn describe(reply: &mut Reply, entry: &Entry) {
     command.tips.iter().for_each(|tip| reply.bulk(tip.as_bytes()));
     reply.set(command.keys.len());
     command.keys.iter().for_each(|spec| describe_keys(reply, *spec));
-    reply.array(entry.listed().count());
-    entry.listed().for_each(|subcommand| describe(reply, subcommand));
+    reply.array(registry.listed(entry).count());
+    registry.listed(entry).for_each(|subcommand| describe(reply, registry, subcommand));
 }
 
 fn statuses<'a>(reply: &mut Reply, names: impl Iterator<Item = &'a str>) {
@@ -228,8 +215,12 @@ fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let filter = Filter::parse(args)?;
     let start = ctx.reply.start_array();
     let mut names = 0;
-    for entry in
-        registry::all().iter().filter(|entry| !entry.command.flags.has(INNER) && filter.matches(entry))
+    for entry in ctx
+        .instance
+        .registry
+        .all()
+        .iter()
+        .filter(|entry| !entry.command.flags.has(INNER) && filter.matches(entry))
     {
         ctx.reply.bulk(entry.full_name.as_bytes());
         names += 1;
@@ -275,10 +266,10 @@ impl Filter {
 }
 
 /// The command whose keys are asked for, and its arguments.
-fn asked(args: Args<'_>) -> Result<(&'static Command, Args<'_>), CommandError> {
+fn asked<'a>(registry: &Registry, args: Args<'a>) -> Result<(&'static Command, Args<'a>), CommandError> {
     let request = args.from(2);
-    let index = registry::resolve(request).ok_or(CommandError::INVALID_COMMAND_SPECIFIED)?;
-    let command = registry::entry(index).command;
+    let index = registry.resolve(request).ok_or(CommandError::INVALID_COMMAND_SPECIFIED)?;
+    let command = registry.entry(index).command;
     if command.keys.is_empty() {
         return Err(CommandError::NO_KEY_ARGUMENTS);
     }
@@ -289,7 +280,7 @@ fn asked(args: Args<'_>) -> Result<(&'static Command, Args<'_>), CommandError> {
 }
 
 fn getkeys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let (command, request) = asked(args)?;
+    let (command, request) = asked(ctx.instance.registry, args)?;
     let mut keys = Vec::new();
     command.each_key(request, |key| keys.push(key));
     if keys.is_empty() && !command.flags.has(NO_MANDATORY_KEYS) {
@@ -301,7 +292,7 @@ fn getkeys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn getkeysandflags(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let (command, request) = asked(args)?;
+    let (command, request) = asked(ctx.instance.registry, args)?;
     let start = ctx.reply.start_array();
     let mut keys = 0;
     let varying = command.key_flags.map(|of| of(request));
@@ -319,7 +310,6 @@ fn getkeysandflags(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::Bench;
 
     fn check(bench: &mut Bench, table: &[(&str, &str)]) {
@@ -372,7 +362,7 @@ mod tests {
     #[test]
     fn lists_are_filtered() {
         let mut bench = Bench::new();
-        let count = registry::commands().count();
+        let count = bench.instance.registry.commands().count();
         assert!(bench.run(b"COMMAND LIST").starts_with(format!("*{count}\r\n").as_bytes()));
         assert!(bench.run(b"COMMAND").starts_with(format!("*{count}\r\n*10\r\n").as_bytes()));
         check(
@@ -397,7 +387,7 @@ mod tests {
 
     #[test]
     fn every_command_is_documented() {
-        for entry in registry::all() {
+        for entry in crate::registry().all() {
             let command = entry.command;
             for text in [command.summary, command.since, command.complexity] {
                 assert!(!text.is_empty(), "{}", entry.full_name);

@@ -1,6 +1,6 @@
 //! CONFIG: the subcommands that read, change and write back the settings.
 //!
-//! Not the settings themselves (`crate::config`): here are the replies, what must act at once on a change, and the one
+//! Not the settings themselves (`engine::config`): here are the replies, what must act at once on a change, and the one
 //! file that is written on a client's demand.
 //!
 //! Invariant: the configuration file is replaced as a whole or not at all.
@@ -8,12 +8,12 @@
 //! Thread safety: settings are shared and locked inside; bodies run on one worker.
 
 use super::{HELP, SERVER};
-use crate::command::{
+use engine::config;
+use engine::error::CommandError;
+use engine::run::ctx::Ctx;
+use engine::spec::{
     ADMIN, Argument, ArgumentType, Arity, Command, LOADING, NOSCRIPT, Outcome, REPORTS, Run, STALE, Secrecy,
 };
-use crate::config;
-use crate::ctx::Ctx;
-use crate::error::CommandError;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn observers_follow_their_switches_at_once_in_every_worker() {
-        let mut first = Bench::with(crate::config::Settings::new(), 2);
+        let mut first = Bench::with(engine::config::Settings::new(), 2);
         assert_eq!(first.run(b"CONFIG SET profiling-hotkeys no"), b"+OK\r\n");
         for recorder in &first.instance.recorders {
             let switches = recorder.lock().switches;

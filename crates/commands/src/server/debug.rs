@@ -14,14 +14,14 @@ mod protocol;
 
 use self::digest::Digest;
 use super::SERVER;
-use crate::clients::{Client, Origin};
-use crate::command::{
+use engine::error::CommandError;
+use engine::run::ctx::{AloneCtx, Ctx};
+use engine::spec::{
     ADMIN, Argument, ArgumentType, Arity, Command, INNER, KEY, KeySpec, LOADING, NOSCRIPT, Outcome, RO, Run,
     STALE,
 };
-use crate::ctx::{AloneCtx, Ctx};
-use crate::error::CommandError;
-use crate::instance::Instance;
+use engine::state::clients::{Client, Origin};
+use engine::state::instance::Instance;
 use keyspace::hash::stripe_of;
 use keyspace::{Databases, Deadline, EntryRef, Key, NewValue};
 use std::sync::atomic::Ordering::Relaxed;
@@ -253,7 +253,7 @@ fn populate(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -
             return Err(CommandError::OUT_OF_MEMORY);
         }
         if index % CHANGES_KEPT_MAX == 0 {
-            crate::recording::drain(ctx.journal, &mut ctx.recorder);
+            engine::run::recording::drain(ctx.journal, &mut ctx.recorder);
         }
         let name = [prefix, format!(":{index}").as_bytes()].concat();
         let key = Key { bytes: &name, hash: ctx.journal.hasher.hash(&name) };
@@ -319,9 +319,9 @@ fn serialized_bytes(entry: &EntryRef<'_>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Loader;
     use crate::dialogue::hear;
     use crate::testing::Bench;
+    use engine::config::Loader;
 
     fn bench(allowed: &str) -> Bench {
         let mut loader = Loader::new();

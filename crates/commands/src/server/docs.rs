@@ -6,25 +6,25 @@
 //!
 //! Thread safety: reads static tables.
 
-use super::command::find;
-use crate::command::{Argument, ArgumentType, Outcome};
-use crate::ctx::Ctx;
-use crate::registry::{self, Entry};
+use engine::registry::{Entry, Registry};
+use engine::run::ctx::Ctx;
+use engine::spec::{Argument, ArgumentType, Outcome};
 use wire::{Args, Reply};
 
 pub(super) fn docs(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let names = args.from(2);
+    let registry = ctx.instance.registry;
     let entries: Vec<&Entry> = if names.is_empty() {
-        registry::commands().collect()
+        registry.commands().collect()
     } else {
-        names.iter().filter_map(find).map(registry::entry).collect()
+        names.iter().filter_map(|name| registry.find_full(name)).collect()
     };
     ctx.reply.map(entries.len());
-    entries.into_iter().for_each(|entry| document(ctx.reply, entry));
+    entries.into_iter().for_each(|entry| document(ctx.reply, registry, entry));
     Ok(())
 }
 
-fn document(reply: &mut Reply, entry: &Entry) {
+fn document(reply: &mut Reply, registry: &Registry, entry: &Entry) {
     let command = entry.command;
     reply.bulk(entry.full_name.as_bytes());
     let start = reply.start_array();
@@ -38,11 +38,11 @@ fn document(reply: &mut Reply, entry: &Entry) {
         arguments(reply, command.args, &mut 0);
         fields += 1;
     }
-    let listed = entry.listed().count();
+    let listed = registry.listed(entry).count();
     if listed > 0 {
         reply.bulk(b"subcommands");
         reply.map(listed);
-        entry.listed().for_each(|subcommand| document(reply, subcommand));
+        registry.listed(entry).for_each(|subcommand| document(reply, registry, subcommand));
         fields += 1;
     }
     reply.finish_map(start, fields);
@@ -96,7 +96,6 @@ fn describe(reply: &mut Reply, argument: &Argument, keys: &mut i64) {
 
 #[cfg(test)]
 mod tests {
-    use crate::registry;
     use crate::testing::Bench;
 
     #[test]
@@ -114,6 +113,6 @@ mod tests {
              $7\r\ninteger\r\n$12\r\ndisplay_text\r\n$5\r\ncount\r\n$5\r\ntoken\r\n$7\r\nSAMPLES\r\n$5\r\nflags\r\n~1\r\n+optional\r\n"
         );
         let all = bench.run(b"COMMAND DOCS");
-        assert!(all.starts_with(format!("%{}\r\n", registry::commands().count()).as_bytes()));
+        assert!(all.starts_with(format!("%{}\r\n", bench.instance.registry.commands().count()).as_bytes()));
     }
 }

@@ -13,9 +13,9 @@ mod process;
 mod state;
 mod traffic;
 
-use crate::command::Outcome;
-use crate::ctx::Ctx;
-use crate::instance::Instance;
+use engine::run::ctx::Ctx;
+use engine::spec::Outcome;
+use engine::state::instance::Instance;
 use keyspace::Databases;
 use observe::record::Snapshot;
 use std::fmt::{Display, Write};

@@ -1,15 +1,15 @@
 //! LATENCY: the subcommands that show spikes and the distribution of latencies.
 //!
-//! Not the recording: spikes are kept by `crate::spikes`, distributions by the latency observer.
+//! Not the recording: spikes are kept by `engine::state::spikes`, distributions by the latency observer.
 //!
 //! Thread safety: bodies run on one worker and read merged copies.
 
 use super::{HELP, SERVER};
-use crate::command::{
+use engine::registry::Entry;
+use engine::run::ctx::Ctx;
+use engine::spec::{
     ADMIN, Argument, ArgumentType, Arity, Command, LOADING, NOSCRIPT, Outcome, REPORTS, Run, STALE,
 };
-use crate::ctx::Ctx;
-use crate::registry;
 use observe::record::latency::{CommandStats, Stage};
 use std::fmt::Write;
 use wire::{Args, Reply};
@@ -133,13 +133,14 @@ fn doctor(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 fn histogram(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let wanted: Vec<&[u8]> = args.from(2).iter().collect();
     let snapshot = ctx.statistics();
+    let entry = |stats: &CommandStats| ctx.instance.registry.entry(stats.command);
     let shown = snapshot.latency.commands().iter().filter(|stats| {
-        stats.counts.calls > 0 && stats.stage(Stage::Run).count() > 0 && is_wanted(stats, &wanted)
+        stats.counts.calls > 0 && stats.stage(Stage::Run).count() > 0 && is_wanted(entry(stats), &wanted)
     });
     let start = ctx.reply.start_array();
     let mut pairs = 0;
     for stats in shown {
-        write_histogram(ctx.reply, stats);
+        write_histogram(ctx.reply, entry(stats), stats);
         pairs += 1;
     }
     ctx.reply.finish_map(start, pairs);
@@ -147,8 +148,7 @@ fn histogram(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 /// Whether a command is among the named ones, itself or through its container.
-fn is_wanted(stats: &CommandStats, wanted: &[&[u8]]) -> bool {
-    let entry = registry::entry(stats.command);
+fn is_wanted(entry: &Entry, wanted: &[&[u8]]) -> bool {
     let container = entry.container.map_or("", |container| container.name);
     wanted.is_empty()
         || wanted.iter().any(|name| {
@@ -159,7 +159,7 @@ fn is_wanted(stats: &CommandStats, wanted: &[&[u8]]) -> bool {
 
 /// `calls` is exact. The buckets are those of the timings that were taken, which for a FAST command in deep pipelines is
 /// a sample, scaled to the calls: the last one holds them all, as everybody expects. One that adds nothing is left out.
-fn write_histogram(reply: &mut Reply, stats: &CommandStats) {
+fn write_histogram(reply: &mut Reply, entry: &Entry, stats: &CommandStats) {
     let run = stats.stage(Stage::Run);
     let to_calls = |timed: u64| {
         (u128::from(timed) * u128::from(stats.counts.calls) / u128::from(run.count().max(1))) as u64
@@ -171,7 +171,7 @@ fn write_histogram(reply: &mut Reply, stats: &CommandStats) {
         .collect();
     buckets.dedup_by_key(|&mut (_, calls)| calls);
     buckets.retain(|&(_, calls)| calls > 0);
-    reply.bulk(registry::entry(stats.command).full_name.as_bytes());
+    reply.bulk(entry.full_name.as_bytes());
     reply.map(2);
     reply.bulk(b"calls");
     reply.integer(stats.counts.calls as i64);

@@ -9,11 +9,11 @@
 
 use super::info::memory::{MemoryFigures, ratio};
 use super::{HELP, SERVER};
-use crate::command::{
+use engine::error::CommandError;
+use engine::run::ctx::Ctx;
+use engine::spec::{
     Argument, ArgumentType, Arity, Command, KEY, KeySpec, LOADING, Outcome, READONLY, REPORTS, RO, Run,
 };
-use crate::ctx::Ctx;
-use crate::error::CommandError;
 use wire::{Args, Reply};
 
 /// Below so little used memory MEMORY DOCTOR says nothing about ratios, as they say nothing themselves.
@@ -253,8 +253,8 @@ fn diagnosis(figures: &MemoryFigures) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::instance::{Allocator, AllocatorFigures};
     use crate::testing::Bench;
+    use engine::state::instance::{Allocator, AllocatorFigures};
 
     #[test]
     fn usage_is_the_entry_with_its_rounding() {

@@ -6,9 +6,9 @@
 //! Thread safety: pure functions of their arguments.
 
 use super::{FLUSH_ARGS, HELP};
-use crate::command::{Argument, ArgumentType, Arity, Command, Group, NOSCRIPT, Outcome, Run, STALE, WRITE};
-use crate::ctx::Ctx;
-use crate::error::CommandError;
+use engine::error::CommandError;
+use engine::run::ctx::Ctx;
+use engine::spec::{Argument, ArgumentType, Arity, Command, Group, NOSCRIPT, Outcome, Run, STALE, WRITE};
 use wire::Args;
 
 const SCRIPTING: Command = Command {

@@ -1,13 +1,13 @@
 //! SLOWLOG: the subcommands that read the log of slow commands.
 //!
-//! Not the log (`crate::slowlog`), nor the decision what is slow, which dispatch takes.
+//! Not the log (`engine::state::slowlog`), nor the decision what is slow, which dispatch takes.
 //!
 //! Thread safety: each takes the log's lock for a moment.
 
 use super::{HELP, SERVER};
-use crate::command::{ADMIN, Argument, ArgumentType, Arity, Command, LOADING, Outcome, Run, STALE};
-use crate::ctx::Ctx;
-use crate::error::CommandError;
+use engine::error::CommandError;
+use engine::run::ctx::Ctx;
+use engine::spec::{ADMIN, Argument, ArgumentType, Arity, Command, LOADING, Outcome, Run, STALE};
 use wire::Args;
 
 /// Entries SLOWLOG GET shows when it is not told how many.
@@ -85,6 +85,8 @@ fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 #[cfg(test)]
 mod tests {
     use crate::testing::Bench;
+    use engine::redaction;
+    use wire::OwnedArgs;
 
     #[test]
     fn slow_commands_are_shown_newest_first() {
@@ -123,5 +125,53 @@ mod tests {
                 "{line}"
             );
         }
+    }
+
+    fn shown_line(line: &str) -> String {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        let owned = OwnedArgs::from_slices(&words);
+        let args = owned.as_args();
+        let registry = crate::registry();
+        let entry = registry.entry(registry.resolve(args).expect("a command"));
+        let shown = (0..args.len()).map(|index| redaction::shown(entry, args, index));
+        shown.map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn passwords_are_hidden_and_nothing_else() {
+        for (line, wanted) in [
+            ("AUTH secret", "AUTH (redacted)"),
+            ("auth default secret", "auth (redacted) (redacted)"),
+            ("HELLO 3 AUTH default secret", "HELLO 3 AUTH (redacted) (redacted)"),
+            ("HELLO 3 SETNAME me auth default secret", "HELLO 3 SETNAME me auth (redacted) (redacted)"),
+            ("HELLO 3 AUTH default secret SETNAME me", "HELLO 3 AUTH (redacted) (redacted) SETNAME me"),
+            ("HELLO AUTH default secret", "HELLO AUTH (redacted) (redacted)"),
+            ("CONFIG SET requirepass secret", "CONFIG SET requirepass (redacted)"),
+            (
+                "config set maxmemory 1 RequirePass s timeout 3",
+                "config set maxmemory 1 RequirePass (redacted) timeout 3",
+            ),
+            ("CONFIG SET primaryauth secret", "CONFIG SET primaryauth (redacted)"),
+            ("CONFIG GET requirepass", "CONFIG GET requirepass"),
+            ("SET AUTH secret", "SET AUTH secret"),
+            ("CLIENT SETNAME auth", "CLIENT SETNAME auth"),
+        ] {
+            assert_eq!(shown_line(line), wanted);
+        }
+    }
+
+    #[test]
+    fn the_slow_log_shows_no_password_neither_of_a_transaction() {
+        let mut bench = Bench::new();
+        bench.run(b"CONFIG SET slowlog-log-slower-than 0");
+        bench.run(b"CONFIG SET requirepass hunter2");
+        for request in ["AUTH hunter2", "HELLO 2 AUTH default hunter2", "AUTH default hunter2"] {
+            bench.run(request.as_bytes());
+            bench.run(format!("MULTI\r\n{request}\r\nEXEC").as_bytes());
+        }
+        bench.run(b"CONFIG SET requirepass hunter2 maxmemory 0");
+        let log = String::from_utf8_lossy(&bench.run(b"SLOWLOG GET 100")).into_owned();
+        assert!(log.contains("(redacted)") && !log.contains("hunter2"), "{log}");
+        assert_eq!(log.matches("(redacted)").count(), 2 + 2 * (1 + 2 + 2));
     }
 }

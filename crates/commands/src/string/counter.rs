@@ -6,13 +6,13 @@
 //! Thread safety: functions on one command's context.
 
 use super::kind_of;
-use crate::command::{
+use crate::options::integer;
+use engine::error::CommandError;
+use engine::run::ctx::Ctx;
+use engine::spec::{
     ACCESS, Argument, ArgumentType, Arity, Command, DENYOOM, FAST, Flags, Group, KEY, KeySpec, Outcome, RW,
     Run, UPDATE, WRITE,
 };
-use crate::ctx::Ctx;
-use crate::error::CommandError;
-use crate::options::integer;
 use keyspace::{Deadline, Kind, NewValue};
 use wire::{Args, Extended};
 

@@ -5,13 +5,13 @@
 //! Thread safety: functions on one command's context.
 
 use super::answer;
-use crate::command::{
+use crate::options::{Moment, positive_deadline_ms};
+use engine::error::CommandError;
+use engine::run::ctx::Ctx;
+use engine::spec::{
     ACCESS, Argument, ArgumentType, Arity, Command, DELETE, FAST, Group, KEY, KeySpec, Outcome, READONLY, RO,
     RW, Run, UPDATE, WRITE,
 };
-use crate::ctx::Ctx;
-use crate::error::CommandError;
-use crate::options::{Moment, positive_deadline_ms};
 use wire::Args;
 
 pub(super) const GET: Command = Command {

@@ -3,12 +3,12 @@
 //! Thread safety: functions on one command's context.
 
 use super::{answer, kind_of};
-use crate::command::{
+use engine::error::CommandError;
+use engine::run::ctx::Ctx;
+use engine::spec::{
     ACCESS, Argument, ArgumentType, Arity, Command, DENYOOM, FAST, Group, INSERT, KEY, KeySpec, OW, Outcome,
     READONLY, RO, Run, UPDATE, WRITE,
 };
-use crate::ctx::Ctx;
-use crate::error::CommandError;
 use keyspace::{Deadline, NewValue};
 use wire::Args;
 

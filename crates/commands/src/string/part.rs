@@ -7,13 +7,13 @@
 //! Thread safety: functions on one command's context.
 
 use super::kind_of;
-use crate::command::{
+use crate::options::integer;
+use engine::error::CommandError;
+use engine::run::ctx::Ctx;
+use engine::spec::{
     ACCESS, Argument, ArgumentType, Arity, Command, DENYOOM, FAST, Group, INSERT, KEY, KeySpec, Outcome,
     READONLY, RO, RW, Run, UPDATE, WRITE,
 };
-use crate::ctx::Ctx;
-use crate::error::CommandError;
-use crate::options::integer;
 use keyspace::entry::INLINE_VALUE_BYTES_MAX;
 use keyspace::{Deadline, Kind, NewValue, Value};
 use smallvec::SmallVec;

@@ -4,13 +4,13 @@
 
 use super::get::{EX, EXAT, PX, PXAT};
 use super::{answer, kind_of};
-use crate::command::{
+use crate::options::{Moment, positive_deadline_ms};
+use engine::error::CommandError;
+use engine::run::ctx::Ctx;
+use engine::spec::{
     ACCESS, Argument, ArgumentType, Arity, Command, DELETE, DENYOOM, FAST, Group, INSERT, KEY, KeyFlags,
     KeySpec, OW, Outcome, QUICK, RM, RW, Run, UPDATE, VARIABLE_FLAGS, WRITE,
 };
-use crate::ctx::Ctx;
-use crate::error::CommandError;
-use crate::options::{Moment, positive_deadline_ms};
 use keyspace::{Deadline, NewValue};
 use wire::Args;
 

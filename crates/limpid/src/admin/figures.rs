@@ -5,7 +5,7 @@
 //!
 //! Thread safety: reads atomics, /proc, and each database's counters through the gate's shared side.
 
-use commands::Instance;
+use engine::Instance;
 use observe::report::metrics::{Exposition, Kind};
 use std::sync::atomic::Ordering::Relaxed;
 

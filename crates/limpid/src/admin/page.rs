@@ -9,8 +9,8 @@
 use super::access::encoded;
 use super::figures::ServerFigures;
 use super::routes::REPORTS;
-use commands::Instance;
 use commands::profile::Evidence;
+use engine::Instance;
 use observe::name::Name;
 use observe::report::findings::{Level, findings};
 use observe::report::value::{Node, bytes, duration};

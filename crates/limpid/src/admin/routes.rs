@@ -21,8 +21,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use commands::Instance;
 use commands::profile::{COUNT_DEFAULT, COUNT_MAX, Evidence, command_of};
+use engine::Instance;
 use observe::report::metrics::{Exposition, Format, observed};
 use observe::report::value::Node;
 use observe::report::{clients, cost, hotkeys, latency, prefixes, sizes, verdict};
@@ -171,7 +171,8 @@ impl Asked {
                 .filter(|count| (1..=COUNT_MAX).contains(count))
                 .ok_or_else(|| format!("count must be between 1 and {COUNT_MAX}"))?,
         };
-        let command = text("command").map(|name| command_of(name.as_bytes())).transpose();
+        let command =
+            text("command").map(|name| command_of(commands::registry(), name.as_bytes())).transpose();
         let command = command.map_err(|error| error.text().trim_start_matches("ERR ").to_owned())?;
         let is_text = match text("format").as_deref() {
             None | Some("json") => false,
@@ -251,7 +252,7 @@ mod tests {
     fn a_report_s_options_are_read_from_the_query() {
         let asked = Asked::parse("count=7&command=config%7Cget&format=text").expect("valid");
         assert_eq!((asked.count, asked.is_text), (7, true));
-        assert_eq!(asked.command, command_of(b"config|get").ok());
+        assert_eq!(asked.command, command_of(commands::registry(), b"config|get").ok());
         for wrong in ["count=0", "count=1001", "count=x", "command=nosuch", "format=xml"] {
             assert!(Asked::parse(wrong).is_err(), "{wrong}");
         }

@@ -6,7 +6,7 @@
 //!
 //! Thread safety: used by one thread.
 
-use commands::config::{ConfigError, Loader, Place, Settings, line, rewrite};
+use engine::config::{ConfigError, Loader, Place, Settings, line, rewrite};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;

@@ -4,8 +4,8 @@
 //!
 //! Thread safety: pure functions.
 
-use crate::command::Outcome;
-use crate::error::CommandError;
+use engine::error::CommandError;
+use engine::spec::Outcome;
 use wire::{Protocol, Reply};
 
 /// Writes the reply of a type.

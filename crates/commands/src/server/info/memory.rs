@@ -7,8 +7,8 @@
 
 use super::process::{SYSTEM_MEMORY_BYTES, kilobytes_of};
 use super::{Report, human};
-use crate::ctx::Ctx;
-use crate::instance::{AllocatorFigures, Instance};
+use engine::run::ctx::Ctx;
+use engine::state::instance::{AllocatorFigures, Instance};
 use keyspace::Databases;
 use observe::record::Snapshot;
 use std::sync::atomic::Ordering::Relaxed;

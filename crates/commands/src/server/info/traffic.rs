@@ -5,7 +5,6 @@
 //! Thread safety: reads merged copies and relaxed atomics.
 
 use super::Report;
-use crate::registry;
 use observe::record::Traffic;
 use observe::record::latency::{CommandStats, Stage};
 use std::sync::atomic::Ordering::Relaxed;
@@ -104,7 +103,7 @@ pub(super) fn commandstats(report: &mut Report<'_>) {
         let usec = stats.usec();
         let per_call = if counts.calls == 0 { 0.0 } else { usec as f64 / counts.calls as f64 };
         report.field(
-            &format!("cmdstat_{}", registry::entry(stats.command).full_name),
+            &format!("cmdstat_{}", report.instance.registry.entry(stats.command).full_name),
             format_args!(
                 "calls={},usec={usec},usec_per_call={per_call:.2},rejected_calls={},failed_calls={}",
                 counts.calls, counts.rejected, counts.failed
@@ -141,7 +140,8 @@ pub(super) fn latencystats(report: &mut Report<'_>) {
                 format!("p{percentile}={:.3}", run.percentile(percentile / 100.0) as f64 / 1000.0)
             })
             .collect();
-        let name = format!("latency_percentiles_usec_{}", registry::entry(stats.command).full_name);
+        let name =
+            format!("latency_percentiles_usec_{}", report.instance.registry.entry(stats.command).full_name);
         report.field(&name, figures.join(","));
     }
     report.snapshot = snapshot;

@@ -1,19 +1,18 @@
 //! The table of all commands, and the way from a name to its command.
 //!
-//! Not the commands themselves: each family file has its own `COMMANDS`. A command's index here is what counters and
+//! Not the commands themselves: whoever starts the server hands them over. A command's index here is what counters and
 //! histograms are kept by.
 //!
 //! Invariant: names are unique; an index is stable while the process runs. Subcommands follow all commands.
 //!
 //! Thread safety: built once, immutable afterwards.
 
-use crate::command::{Command, INNER, Run};
-use std::sync::LazyLock;
+use crate::spec::command::{Command, INNER, Run};
 
 /// A registered command or subcommand.
 pub struct Entry {
     pub command: &'static Command,
-    /// Its position in [`all`].
+    /// Its position in [`Registry::all`].
     pub index: u16,
     /// Where its figures are kept: its own position, or its container's for what is `INNER`.
     pub counted_as: u16,
@@ -34,27 +33,18 @@ const SLOTS: usize = 1024;
 /// A name as two words; see [`pack`]. All zero is no name.
 type Packed = (u64, u64);
 
-struct Registry {
+/// See the module's text.
+pub struct Registry {
     entries: Vec<Entry>,
     /// Open addressing over (packed name, index).
     slots: Vec<(Packed, u16)>,
 }
 
-static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::build);
-
-const FAMILIES: &[&[Command]] = &[
-    crate::string::COMMANDS,
-    crate::keys::COMMANDS,
-    crate::transaction::COMMANDS,
-    crate::connection::COMMANDS,
-    crate::server::COMMANDS,
-    crate::profile::COMMANDS,
-];
-
 impl Registry {
-    fn build() -> Registry {
+    /// The commands of all `families`, numbered in their order.
+    pub fn new(families: &[&'static [Command]]) -> Registry {
         let mut entries: Vec<Entry> = Vec::new();
-        for command in FAMILIES.iter().copied().flatten() {
+        for command in families.iter().copied().flatten() {
             let full_name = command.name.to_ascii_lowercase();
             let index = entries.len() as u16;
             let has_one_key = command.has_one_key();
@@ -135,66 +125,77 @@ fn slot_of(packed: Packed) -> usize {
     (folded >> 54) as usize % SLOTS
 }
 
-/// The command of this name, in any case.
-#[inline(always)]
-pub fn find(name: &[u8]) -> Option<&'static Entry> {
-    let registry = &*REGISTRY;
-    let packed = pack(name)?;
-    let mut slot = slot_of(packed);
-    loop {
-        let (known, index) = registry.slots[slot];
-        if known == packed {
-            return registry.entries.get(usize::from(index));
+impl Registry {
+    /// The command of this name, in any case.
+    #[inline(always)]
+    pub fn find(&self, name: &[u8]) -> Option<&Entry> {
+        let packed = pack(name)?;
+        let mut slot = slot_of(packed);
+        loop {
+            let (known, index) = self.slots[slot];
+            if known == packed {
+                return self.entries.get(usize::from(index));
+            }
+            if known == (0, 0) {
+                return None;
+            }
+            slot = (slot + 1) % SLOTS;
         }
-        if known == (0, 0) {
-            return None;
+    }
+
+    /// The command or listed subcommand of this full name, in any case: `get`, `client|id`.
+    pub fn find_full(&self, name: &[u8]) -> Option<&Entry> {
+        let mut parts = name.splitn(2, |&byte| byte == b'|');
+        let entry = self.find(parts.next()?)?;
+        match parts.next() {
+            None => Some(entry),
+            Some(subcommand) => {
+                let named = |entry: &&Entry| entry.command.name.as_bytes().eq_ignore_ascii_case(subcommand);
+                self.listed(entry).find(named)
+            }
         }
-        slot = (slot + 1) % SLOTS;
     }
-}
 
-/// Index of the command of this name, in any case.
-pub fn index_of(name: &[u8]) -> Option<u16> {
-    find(name).map(|entry| entry.index)
-}
-
-/// The command or subcommand that a request names, as it is counted; for a container whose subcommand is not known, none.
-pub fn resolve(args: wire::Args<'_>) -> Option<u16> {
-    let entry = find(args.at(0))?;
-    if entry.subcommands.is_empty() {
-        return Some(entry.index);
+    /// The command or subcommand that a request names, as it is counted; for a container whose subcommand is not known, none.
+    pub fn resolve(&self, args: wire::Args<'_>) -> Option<u16> {
+        let entry = self.find(args.at(0))?;
+        if entry.subcommands.is_empty() {
+            return Some(entry.index);
+        }
+        let bare = !matches!(entry.command.run, Run::Container);
+        self.subcommand(entry, args).map(|entry| entry.counted_as).or(bare.then_some(entry.index))
     }
-    let bare = !matches!(entry.command.run, Run::Container);
-    entry.subcommand(args).map(|entry| entry.counted_as).or(bare.then_some(entry.index))
-}
 
-impl Entry {
-    /// The subcommands that clients are told of.
-    pub fn listed(&self) -> impl Iterator<Item = &'static Entry> {
-        self.subcommands.clone().map(entry).filter(|entry| !entry.command.flags.has(INNER))
+    /// The subcommands of a command that clients are told of.
+    pub fn listed(&self, container: &Entry) -> impl Iterator<Item = &Entry> {
+        self.subcommands(container).filter(|entry| !entry.command.flags.has(INNER))
     }
 
     /// The subcommand that a request to this container names.
-    pub fn subcommand(&self, args: wire::Args<'_>) -> Option<&'static Entry> {
+    pub fn subcommand(&self, container: &Entry, args: wire::Args<'_>) -> Option<&Entry> {
         let wanted = args.get(1)?;
-        let mut subcommands = self.subcommands.clone().map(entry);
-        subcommands.find(|entry| entry.command.name.as_bytes().eq_ignore_ascii_case(wanted))
+        self.subcommands(container).find(|entry| entry.command.name.as_bytes().eq_ignore_ascii_case(wanted))
     }
-}
 
-#[inline(always)]
-pub fn entry(index: u16) -> &'static Entry {
-    &REGISTRY.entries[usize::from(index)]
-}
+    fn subcommands(&self, container: &Entry) -> impl Iterator<Item = &Entry> {
+        container.subcommands.clone().map(|index| self.entry(index))
+    }
 
-/// All commands, then all subcommands; positions are indices.
-pub fn all() -> &'static [Entry] {
-    &REGISTRY.entries
-}
+    /// The command or subcommand with this index.
+    #[inline(always)]
+    pub fn entry(&self, index: u16) -> &Entry {
+        &self.entries[usize::from(index)]
+    }
 
-/// The commands without subcommands.
-pub fn commands() -> impl Iterator<Item = &'static Entry> {
-    all().iter().filter(|entry| entry.container.is_none())
+    /// All commands, then all subcommands; positions are indices.
+    pub fn all(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The commands without subcommands.
+    pub fn commands(&self) -> impl Iterator<Item = &Entry> {
+        self.all().iter().filter(|entry| entry.container.is_none())
+    }
 }
 
 #[cfg(test)]
@@ -203,11 +204,22 @@ mod tests {
 
     #[test]
     fn every_command_is_found_in_any_case_and_nothing_else() {
-        for (index, entry) in all().iter().enumerate().filter(|(_, entry)| entry.container.is_none()) {
+        const COMMANDS: &[Command] = &[
+            Command { name: "GET", ..Command::DEFAULT },
+            Command {
+                name: "INCRBYFLOAT",
+                subcommands: &[Command { name: "SUB", ..Command::DEFAULT }],
+                ..Command::DEFAULT
+            },
+            Command { name: "MSET", ..Command::DEFAULT },
+        ];
+        let registry = Registry::new(&[COMMANDS]);
+        let index_of = |name: &[u8]| registry.find(name).map(|entry| entry.index);
+        for (index, entry) in registry.commands().enumerate() {
             assert_eq!(index_of(entry.command.name.as_bytes()), Some(index as u16));
             assert_eq!(index_of(entry.full_name.as_bytes()), Some(index as u16));
         }
-        for name in [&b""[..], b"GE", b"GETT", b"a name that is longer than any"] {
+        for name in [&b""[..], b"GE", b"GETT", b"SUB", b"a name that is longer than any"] {
             assert_eq!(index_of(name), None);
         }
     }

@@ -1,4 +1,4 @@
-//! Transactions: MULTI, EXEC, DISCARD, WATCH, UNWATCH.
+//! How a transaction is collected and runs: what dispatch does between MULTI and EXEC.
 //!
 //! EXEC locks the stripes of all its commands' keys and of the watched keys at once, checks the watches, and runs: nobody
 //! sees a half of it. What cannot be locked that way (commands that walk the keyspace, more than
@@ -8,139 +8,22 @@
 //!
 //! Thread safety: works on one session inside one batch.
 
-use crate::command::{
-    ALLOW_BUSY, Argument, ArgumentType, Arity, Command, DENYOOM, FAST, Flags, Group, KeySpec, LOADING,
-    NO_MULTI, NOSCRIPT, NOT_QUEUED, Outcome, Progress, READONLY, REPORTS, RO, Run, SKIP_SLOWLOG, STALE,
-    WRITE,
-};
-use crate::contention::{Contention, Loss, Lost, STRIPES_MAX};
-use crate::ctx::Ctx;
-use crate::data::{LockId, Locks, lock_id};
-use crate::dispatch::{AloneRoom, Prepared, Step, call, key_ids};
 use crate::error::CommandError;
-use crate::recording::{self, Clock};
-use crate::registry;
-use crate::session::{Multi, Queued, Session, Watched};
+use crate::run::contention::{Contention, Loss, Lost, STRIPES_MAX};
+use crate::run::ctx::Ctx;
+use crate::run::data::{LockId, Locks, lock_id};
+use crate::run::dispatch::{AloneRoom, Step, call, key_ids};
+use crate::run::prepared::Prepared;
+use crate::run::recording::{self, Clock};
+use crate::spec::command::{Command, DENYOOM, Progress, READONLY, REPORTS, Run, SELECTS, WRITE};
+use crate::state::session::{Multi, Queued, Session};
 use keyspace::hash::stripe_of;
 use keyspace::{Databases, Journal};
-use std::collections::btree_map::Entry;
 use std::sync::atomic::Ordering::Relaxed;
-use wire::{Args, Reply};
-
-const CONTROL: Flags = NOSCRIPT.and(LOADING).and(STALE).and(FAST).and(ALLOW_BUSY).and(NOT_QUEUED);
-
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
-        name: "MULTI",
-        arity: Arity::Exactly(1),
-        flags: CONTROL.and(NO_MULTI),
-        group: Group::Transactions,
-        since: "1.2.0",
-        summary: "Starts a transaction.",
-        run: Run::Body(multi),
-        ..Command::DEFAULT
-    },
-    Command {
-        name: "EXEC",
-        arity: Arity::Exactly(1),
-        flags: NOSCRIPT.and(LOADING).and(STALE).and(SKIP_SLOWLOG).and(NOT_QUEUED),
-        group: Group::Transactions,
-        since: "1.2.0",
-        complexity: "Depends on commands in the transaction",
-        summary: "Executes all commands in a transaction.",
-        run: Run::Transaction,
-        ..Command::DEFAULT
-    },
-    Command {
-        name: "DISCARD",
-        arity: Arity::Exactly(1),
-        flags: CONTROL,
-        group: Group::Transactions,
-        since: "2.0.0",
-        complexity: "O(N), when N is the number of queued commands",
-        summary: "Discards a transaction.",
-        run: Run::Body(discard),
-        ..Command::DEFAULT
-    },
-    Command {
-        name: "WATCH",
-        arity: Arity::AtLeast(2),
-        flags: CONTROL.and(NO_MULTI),
-        keys: &[KeySpec::range(1, -1, 1, RO)],
-        group: Group::Transactions,
-        since: "2.2.0",
-        complexity: "O(1) for every key.",
-        summary: "Monitors changes to keys to determine the execution of a transaction.",
-        args: &[Argument::new("key", ArgumentType::Key).multiple()],
-        run: Run::Body(watch),
-        ..Command::DEFAULT
-    },
-    Command {
-        name: "UNWATCH",
-        arity: Arity::Exactly(1),
-        flags: NOSCRIPT.and(LOADING).and(STALE).and(FAST).and(ALLOW_BUSY),
-        group: Group::Transactions,
-        since: "2.2.0",
-        summary: "Forgets about watched keys of a transaction.",
-        run: Run::Body(unwatch_command),
-        ..Command::DEFAULT
-    },
-];
-
-fn multi(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    debug_assert!(ctx.session.multi.is_none(), "admission refuses NO_MULTI commands inside a transaction");
-    ctx.session.multi = Some(Box::default());
-    ctx.session.show_transaction();
-    ctx.reply.ok();
-    Ok(())
-}
-
-fn discard(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    if ctx.session.multi.is_none() {
-        return Err(CommandError::DISCARD_WITHOUT_MULTI);
-    }
-    leave(ctx.session);
-    unwatch(ctx.session);
-    ctx.reply.ok();
-    Ok(())
-}
-
-fn watch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let watched = watch_keys(ctx, args.from(1));
-    ctx.session.show_transaction();
-    watched?;
-    ctx.reply.ok();
-    Ok(())
-}
-
-/// Watches as many of the keys as the limit allows; an error if those are not all.
-fn watch_keys(ctx: &mut Ctx<'_>, keys: Args<'_>) -> Outcome {
-    let limit = ctx.instance.settings.client_query_buffer_limit_bytes();
-    let flag = ctx.session.watch_flag.get_or_insert_default().clone();
-    for key in keys.iter() {
-        let hash = ctx.data.journal.hasher.hash(key);
-        let watched = Watched { database: ctx.data.database, hash, key: key.into() };
-        if let Entry::Vacant(place) = ctx.session.watched.entry(watched) {
-            let bytes = place.key().memory_bytes();
-            if (ctx.session.watched_bytes + bytes) as u64 > limit {
-                return Err(CommandError::TOO_MUCH_WATCHED);
-            }
-            ctx.session.watched_bytes += bytes;
-            let exists = ctx.data.watch(place.key(), &flag);
-            place.insert(exists);
-        }
-    }
-    Ok(())
-}
-
-fn unwatch_command(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    unwatch(ctx.session);
-    ctx.reply.ok();
-    Ok(())
-}
+use wire::Reply;
 
 /// Ends every watch of a session: the stripes find out by themselves that nobody has the flag any more.
-pub(crate) fn unwatch(session: &mut Session) {
+pub fn unwatch(session: &mut Session) {
     session.watch_flag = None;
     session.watched.clear();
     session.watched_bytes = 0;
@@ -148,7 +31,7 @@ pub(crate) fn unwatch(session: &mut Session) {
 }
 
 /// Ends the collecting of commands.
-pub(crate) fn leave(session: &mut Session) -> Option<Box<Multi>> {
+pub fn leave(session: &mut Session) -> Option<Box<Multi>> {
     let multi = session.multi.take();
     session.show_transaction();
     multi
@@ -180,7 +63,7 @@ pub(crate) fn refuse(ctx: &mut Ctx<'_>, request: &Prepared<'_>, refusal: &Comman
 
 /// Keeps a command for EXEC.
 pub(crate) fn queue(ctx: &mut Ctx<'_>, request: &Prepared<'_>, command: &'static Command) {
-    let Some(multi) = &mut ctx.session.multi else { return };
+    let (Some(multi), Some(entry)) = (&mut ctx.session.multi, request.entry) else { return };
     if multi.broken {
         // EXEC will refuse it anyway.
         return ctx.reply.simple("QUEUED");
@@ -194,10 +77,7 @@ pub(crate) fn queue(ctx: &mut Ctx<'_>, request: &Prepared<'_>, command: &'static
     }
     multi.queued_bytes += bytes;
     multi.grows |= command.flags.has(DENYOOM);
-    multi.queue.push(Queued {
-        index: request.entry.map_or(request.index(), |entry| entry.index),
-        args: request.args.to_owned(),
-    });
+    multi.queue.push(Queued { entry, args: request.args.to_owned() });
     ctx.session.show_transaction();
     ctx.reply.simple("QUEUED");
 }
@@ -267,14 +147,14 @@ fn plan(
     ids.clear();
     let mut database = session.database;
     for queued in &multi.queue {
-        let command = registry::entry(queued.index).command;
+        let command = queued.entry.command;
         let walks = command.keys.is_empty() && (command.flags.has(WRITE) || command.flags.has(READONLY));
         if walks || command.flags.has(REPORTS) || !matches!(command.run, Run::Body(_)) {
             return false;
         }
         let args = queued.args.as_args();
-        if command.name == "SELECT" {
-            // A SELECT that will fail leaves the database as it was.
+        if command.flags.has(SELECTS) {
+            // One that will fail leaves the database as it was.
             let chosen = wire::number::parse_i64(args.at(1)).and_then(|chosen| usize::try_from(chosen).ok());
             database = chosen.filter(|&chosen| chosen < databases.count()).unwrap_or(database);
         }
@@ -331,32 +211,7 @@ fn has_expired(session: &Session, databases: &Databases, journal: &mut Journal) 
 
 impl Queued {
     fn prepared(&self) -> (Prepared<'_>, &'static Command) {
-        let entry = registry::entry(self.index);
+        let entry = self.entry;
         (Prepared { args: self.args.as_args(), entry: Some(entry), key: None }, entry.command)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::dialogue::converse;
-
-    /// As Valkey 9.1 does: what may not be in a transaction breaks it, MULTI and WATCH like any other.
-    #[test]
-    fn multi_and_watch_inside_a_transaction_break_it() {
-        let aborted = "-EXECABORT Transaction discarded because of previous errors.";
-        for (request, name) in [("MULTI", "multi"), ("WATCH a", "watch"), ("CLIENT REPLY ON", "client|reply")]
-        {
-            converse(&[
-                ("MULTI", "+OK"),
-                ("SET a 1", "+QUEUED"),
-                (request, &format!("-ERR Command '{name}' not allowed inside a transaction")),
-                ("SET a 2", "+QUEUED"),
-                ("EXEC", aborted),
-                ("EXISTS a", ":0"),
-                ("WATCH a", "+OK"),
-                ("MULTI", "+OK"),
-                ("EXEC", "*0"),
-            ]);
-        }
     }
 }

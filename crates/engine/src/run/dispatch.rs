@@ -14,19 +14,20 @@
 //!
 //! Thread safety: one `Executor` per worker.
 
-use crate::admission::{Admission, Refusal, Room, admit};
-use crate::command::{Command, NOT_QUEUED, Progress, Run, Slice};
-use crate::contention::{Contention, Loss, Lost, id_of};
-use crate::ctx::{AloneCtx, Ctx};
-use crate::data::{Data, LockId, Locks, lock_id};
-use crate::instance::Instance;
-use crate::recording::{self, Arrival, Clock, Ran, Timing};
-use crate::registry::{self, Entry};
-use crate::session::{ReplyMode, Session};
-use crate::transaction;
+use crate::registry::Registry;
+use crate::run::admission::{Admission, Refusal, Room, admit};
+use crate::run::contention::{Contention, Loss, Lost, id_of};
+use crate::run::ctx::{AloneCtx, Ctx};
+use crate::run::data::{Data, LockId, Locks, lock_id};
+use crate::run::prepared::{Prepared, UNKNOWN};
+use crate::run::recording::{self, Arrival, Clock, Ran, Timing};
+use crate::run::transaction;
+use crate::spec::command::{Command, NOT_QUEUED, Progress, Run, Slice};
+use crate::state::instance::Instance;
+use crate::state::session::{ReplyMode, Session};
 use keyspace::locks::Place;
 use keyspace::waiting::ALONE;
-use keyspace::{Databases, Journal, Key};
+use keyspace::{Databases, Journal};
 use observe::os::clock;
 use observe::record::latency::Stage;
 use observe::record::{Observer, Traffic};
@@ -44,28 +45,10 @@ pub const UNSENT_PAUSE_BYTES: usize = 768 << 10;
 const UNUSED_TICKS: u32 = 20;
 /// Expired keys removed in one turn of the timer, times `active-expire-effort`: about a millisecond's worth.
 pub const EXPIRE_PER_TICK: usize = 4096;
-/// `index` of a request whose command is not known.
-pub(crate) const UNKNOWN: u16 = u16::MAX;
-
-/// A request that was looked up and whose first key was hashed.
-pub(crate) struct Prepared<'a> {
-    pub args: Args<'a>,
-    /// None: no command is called that.
-    pub entry: Option<&'static Entry>,
-    /// The only key, when the command has exactly one at the usual place.
-    pub key: Option<Key<'a>>,
-}
 
 /// The prepared requests of a batch. It has room for the longest one, so it is filled where it lies: to move it would
 /// copy kilobytes for every batch of one.
 type Batch<'a> = SmallVec<[Prepared<'a>; BATCH_MAX]>;
-
-impl Prepared<'_> {
-    /// The command that figures are kept for.
-    pub(crate) fn index(&self) -> u16 {
-        self.entry.map_or(UNKNOWN, |entry| entry.counted_as)
-    }
-}
 
 /// How a batch ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -170,7 +153,7 @@ impl Executor {
             match step {
                 Step::Done => {}
                 Step::Alone => {
-                    let request = prepare_one(requests[at], &station.journal);
+                    let request = Prepared::new(requests[at], instance.registry, &station.journal);
                     station.run_alone(instance, &request, session, reply, &clock);
                     *parked = Parked::default();
                     at += 1;
@@ -279,7 +262,7 @@ impl Station {
         recorder.rotate(self.journal.now_ms as u64);
         recorder.counters.traffic.add(&std::mem::take(&mut self.traffic));
         let mut batch = Batch::new();
-        prepare(requests, &mut batch, &shared, session.database, &self.journal);
+        prepare(requests, instance.registry, &mut batch, &shared, session.database, &self.journal);
         let database = session.database;
         let (journal, locks) = (&mut self.journal, Locks::None);
         let data = Data { databases: &shared, database, journal, recorder, locks, first: None };
@@ -343,13 +326,14 @@ impl Station {
 #[inline]
 fn prepare<'a>(
     requests: &[Args<'a>],
+    registry: &'static Registry,
     batch: &mut Batch<'a>,
     databases: &Databases,
     database: usize,
     journal: &Journal,
 ) {
     for args in requests {
-        batch.push(prepare_one(*args, journal));
+        batch.push(Prepared::new(*args, registry, journal));
     }
     if let (Some(database), true) = (databases.existing(database), batch.len() > 1) {
         let keys = || batch.iter().filter_map(|request: &Prepared<'_>| request.key);
@@ -357,21 +341,6 @@ fn prepare<'a>(
         keys().for_each(|key| database.prefetch_bucket(key.hash));
         keys().for_each(|key| database.prefetch_entry(key.hash));
     }
-}
-
-#[inline(always)]
-pub(crate) fn prepare_one<'a>(args: Args<'a>, journal: &Journal) -> Prepared<'a> {
-    let Some(mut entry) = registry::find(args.at(0)) else {
-        return Prepared { args, entry: None, key: None };
-    };
-    if !entry.subcommands.is_empty() {
-        entry = entry.subcommand(args).unwrap_or(entry);
-    }
-    let key = match args.get(1) {
-        Some(bytes) if entry.has_one_key => Some(Key { bytes, hash: journal.hasher.hash(bytes) }),
-        _ => None,
-    };
-    Prepared { args, entry: Some(entry), key }
 }
 
 /// Executes one request: admit, lock, run, record.
@@ -576,7 +545,7 @@ impl AloneRoom<'_> {
         key_ids(request.args, command, session.database, databases, self.journal, &mut ids);
         ids.sort_unstable();
         ids.dedup();
-        let locks = crate::data::lock_uncontended(databases, &ids, self.journal.now_ms);
+        let locks = crate::run::data::lock_uncontended(databases, &ids, self.journal.now_ms);
         let (database, journal) = (session.database, &mut *self.journal);
         let data = Data { databases, database, journal, recorder, locks, first: None };
         let mut ctx = Ctx { instance, session, reply, data };
@@ -601,15 +570,20 @@ fn settle_reply(session: &mut Session, reply: &mut Reply, before: Mark) {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::Bench;
+    use super::*;
+    use crate::config::Settings;
 
     #[test]
     fn lfu_decay_time_is_taken_up_below_the_memory_limit_too() {
-        let mut bench = Bench::new();
-        for (minutes, seconds) in [(0, 0), (3, 180), (10_000, u16::MAX)] {
-            bench.run(format!("CONFIG SET lfu-decay-time {minutes}").as_bytes());
-            bench.executor.tick(false);
-            assert_eq!(bench.executor.station.journal.decay_seconds, seconds);
+        let registry = Box::leak(Box::new(Registry::new(&[])));
+        let (instance, mut places) =
+            Instance::new(registry, Arc::new(Settings::new()), 1, 0x5eed, "0".repeat(40), None);
+        let mut executor = Executor::new(Arc::new(instance), 0, places.remove(0), 1);
+        for (minutes, seconds) in [("0", 0), ("3", 180), ("10000", u16::MAX)] {
+            let change = [(&b"lfu-decay-time"[..], minutes.as_bytes())];
+            executor.instance.settings.set(&change, true).expect("a setting");
+            executor.tick(false);
+            assert_eq!(executor.station.journal.decay_seconds, seconds);
         }
     }
 }

@@ -5,10 +5,10 @@
 //!
 //! Thread safety: literals in static tables.
 
-use crate::ctx::{AloneCtx, Ctx};
 use crate::error::CommandError;
-use crate::keys::Search;
+use crate::run::ctx::{AloneCtx, Ctx};
 use keyspace::Databases;
+use std::any::Any;
 use std::sync::Arc;
 use wire::Args;
 
@@ -96,6 +96,9 @@ pub const REPORTS: Flags = Flags(1 << 25);
 
 /// Of constant cost, although Redis does not call it fast (SET and its kin). Not a Redis flag.
 pub const QUICK: Flags = Flags(1 << 26);
+
+/// Selects the database that its first argument names, for the commands of a transaction that follow it. Not a Redis flag.
+pub const SELECTS: Flags = Flags(1 << 28);
 
 /// A subcommand that only dispatch knows (DEBUG's): COMMAND does not list it, and it is counted as its container. Not a
 /// Redis flag.
@@ -377,8 +380,8 @@ pub struct Progress {
     /// Elements found so far, encoded, one part per slice: a growing buffer would be copied each time it doubles, and
     /// the last copy of a long answer would hold the worker for tens of milliseconds.
     pub found: Vec<Arc<Vec<u8>>>,
-    /// The pattern of KEYS and SCAN, and the keys whose match is not decided.
-    pub search: Option<Box<Search>>,
+    /// What else the command keeps, of a type that only it knows.
+    pub kept: Option<Box<dyn Any + Send>>,
     /// Nanoseconds the slices took so far.
     pub run_ns: u64,
 }

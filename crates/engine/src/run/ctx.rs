@@ -5,9 +5,9 @@
 //!
 //! Thread safety: belongs to one batch on one worker.
 
-use crate::data::Data;
-use crate::instance::Instance;
-use crate::session::Session;
+use crate::run::data::Data;
+use crate::state::instance::Instance;
+use crate::state::session::Session;
 use keyspace::waiting::ALONE;
 use keyspace::{Database, Journal};
 use observe::record::{Recorder, Snapshot};
@@ -28,7 +28,7 @@ pub struct AloneCtx<'a> {
     pub session: &'a mut Session,
     pub reply: &'a mut Reply,
     pub journal: &'a mut Journal,
-    pub(crate) recorder: MutexGuard<'a, Recorder>,
+    pub recorder: MutexGuard<'a, Recorder>,
 }
 
 impl AloneCtx<'_> {

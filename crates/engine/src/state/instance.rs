@@ -9,13 +9,14 @@
 //!
 //! Thread safety: Sync; every field says how.
 
-use crate::clients::Clients;
 use crate::config::{HashFunction, MaxmemoryPolicy, Settings};
-use crate::profile::Windows;
-use crate::rates::RateKeeper;
-use crate::registry;
-use crate::slowlog::SlowLog;
-use crate::spikes::Spikes;
+use crate::registry::Registry;
+use crate::state::clients::Clients;
+use crate::state::counters::Counters;
+use crate::state::rates::RateKeeper;
+use crate::state::slowlog::SlowLog;
+use crate::state::spikes::Spikes;
+use crate::state::windows::Windows;
 use keyspace::eviction::Policy;
 use keyspace::locks::{Gate, Place, Shared};
 use keyspace::waiting::Waiting;
@@ -27,7 +28,7 @@ use observe::record::{OBSERVERS, Recorder, Snapshot, Switches};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// How far wall clock and monotonic clock may drift apart before it is called a jump and absolute deadlines follow it.
@@ -35,6 +36,8 @@ const JUMP_MS: i64 = 500;
 
 /// See the module's text.
 pub struct Instance {
+    /// Every command there is.
+    pub registry: &'static Registry,
     pub settings: Arc<Settings>,
     pub gate: Gate<Databases>,
     /// Who waits for stripes.
@@ -96,28 +99,10 @@ pub struct AllocatorFigures {
     pub resident: u64,
 }
 
-/// Figures that are counted rarely enough for shared atomics.
-#[derive(Default)]
-pub struct Counters {
-    pub rejected_connections: AtomicU64,
-    pub output_limit_disconnections: AtomicU64,
-    pub query_limit_disconnections: AtomicU64,
-    /// Modifications since the start.
-    pub writes: AtomicU64,
-    pub writes_at_reset: AtomicU64,
-    pub lock_retries: AtomicU64,
-    pub gate_escalations: AtomicU64,
-    pub event_loop_cycles: AtomicU64,
-    pub event_loop_duration_us: AtomicU64,
-    pub memory_peak_bytes: AtomicU64,
-    pub memory_startup_bytes: AtomicU64,
-    /// Connections that CONFIG RESETSTAT has put out of the count.
-    pub connections_at_reset: AtomicU64,
-}
-
 impl Instance {
     /// A server's shared state for `workers` workers, and the gate places for them.
     pub fn new(
+        registry: &'static Registry,
         settings: Arc<Settings>,
         workers: usize,
         seed: u64,
@@ -136,8 +121,9 @@ impl Instance {
         let prefix_tree = Arc::new(PrefixTree::default());
         let switches = switches_of(&settings);
         let recorder =
-            |worker| Recorder::new(worker, registry::all().len(), Arc::clone(&prefix_tree), switches);
+            |worker| Recorder::new(worker, registry.all().len(), Arc::clone(&prefix_tree), switches);
         let instance = Instance {
+            registry,
             gate,
             waiting,
             clients: Clients::default(),
@@ -294,7 +280,7 @@ fn switches_of(settings: &Settings) -> Switches {
 }
 
 /// The eviction policy that the settings name.
-pub(crate) fn policy_of(settings: &Settings) -> Policy {
+pub fn policy_of(settings: &Settings) -> Policy {
     match settings.maxmemory_policy() {
         MaxmemoryPolicy::NoEviction => Policy::NoEviction,
         MaxmemoryPolicy::AllkeysLru => Policy::AllKeysLru,

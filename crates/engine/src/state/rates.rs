@@ -7,7 +7,7 @@
 //!
 //! Thread safety: a mutex per worker, taken ten times a second by its worker and by INFO.
 
-use crate::instance::Counters;
+use crate::state::counters::Counters;
 use observe::record::Recorder;
 use parking_lot::Mutex;
 use std::collections::VecDeque;

@@ -8,7 +8,8 @@
 //!
 //! Thread safety: owned by the worker that serves the connection; moves with it.
 
-use crate::clients::Client;
+use crate::registry::Entry;
+use crate::state::clients::Client;
 use keyspace::WatchFlag;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,8 +42,7 @@ pub struct Multi {
 
 /// A queued command.
 pub struct Queued {
-    /// The command's index in the registry.
-    pub index: u16,
+    pub entry: &'static Entry,
     pub args: OwnedArgs,
 }
 

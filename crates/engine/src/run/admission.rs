@@ -5,12 +5,12 @@
 //!
 //! Thread safety: one `Admission` per worker.
 
-use crate::command::{Command, DENYOOM, NO_AUTH, NO_MULTI, Run};
-use crate::ctx::Ctx;
-use crate::dispatch::Prepared;
 use crate::error::CommandError;
-use crate::instance::{Instance, policy_of};
 use crate::registry::Entry;
+use crate::run::ctx::Ctx;
+use crate::run::prepared::Prepared;
+use crate::spec::command::{Command, DENYOOM, NO_AUTH, NO_MULTI, Run};
+use crate::state::instance::{Instance, policy_of};
 use keyspace::eviction::{Evictor, Policy};
 use keyspace::{Databases, Journal};
 

@@ -7,12 +7,12 @@
 //!
 //! Thread safety: works on the worker's own recorder, locked for the batch.
 
-use crate::clients::Client;
-use crate::command::{BRIEF, Command, FAST, Flags, Outcome, SKIP_SLOWLOG, WRITE};
-use crate::ctx::{AloneCtx, Ctx};
-use crate::dispatch::Prepared;
-use crate::instance::Instance;
-use crate::slowlog::{self, SlowCommand};
+use crate::run::ctx::{AloneCtx, Ctx};
+use crate::run::prepared::Prepared;
+use crate::spec::command::{BRIEF, Command, FAST, Flags, Outcome, SKIP_SLOWLOG, WRITE};
+use crate::state::clients::Client;
+use crate::state::instance::Instance;
+use crate::state::slowlog::{self, SlowCommand};
 use keyspace::{Journal, Key};
 use observe::os::clock::{self, Ticks};
 use observe::record::hotkeys::{Access, KeyAccess};
@@ -210,7 +210,7 @@ fn record_keys(ctx: &mut Ctx<'_>, ran: &Ran<'_>, run_ns: u64, reply_before: wire
 }
 
 /// Tells the observers what came, went and changed its size since the last time.
-pub(crate) fn drain(journal: &mut Journal, recorder: &mut Recorder) {
+pub fn drain(journal: &mut Journal, recorder: &mut Recorder) {
     for change in &journal.changes {
         let (node, key_bytes) = (change.prefix, change.key_bytes as usize);
         match (change.before, change.after) {

@@ -8,7 +8,7 @@
 //!
 //! Thread safety: belongs to one command on one worker.
 
-use crate::session::Watched;
+use crate::state::session::Watched;
 use keyspace::hash::stripe_of;
 use keyspace::{
     Contents, Databases, Deadline, Detached, EntryRef, Journal, Key, Kind, Locked, NewValue, Removal,

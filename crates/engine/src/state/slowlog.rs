@@ -88,7 +88,8 @@ pub(crate) fn shorten(command: &Entry, args: Args<'_>) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry;
+    use crate::registry::Registry;
+    use crate::spec::command::Command;
     use wire::OwnedArgs;
 
     #[test]
@@ -96,7 +97,9 @@ mod tests {
         let long = [b'x'; 200];
         let owned = OwnedArgs::from_slices(&vec![&long[..]; 40]);
         let log = SlowLog::default();
-        let mget = registry::find(b"MGET").expect("a command");
+        const MGET: &[Command] = &[Command { name: "MGET", ..Command::DEFAULT }];
+        let registry = Registry::new(&[MGET]);
+        let mget = registry.entry(0);
         for _ in 0..3 {
             log.add(2, |id| SlowCommand {
                 id,

@@ -7,7 +7,6 @@
 //!
 //! Thread safety: Sync; a lock that only reports, resets and CONFIG SET take, never under another one.
 
-use crate::instance::Instance;
 use observe::record::baseline::Baseline;
 use observe::record::{OBSERVERS, Observer, Snapshot, Switches};
 use observe::report::Facts;
@@ -65,12 +64,12 @@ impl Windows {
         }
     }
 
-    /// Leaves in a snapshot what was counted since the reset, and returns the windows' part of the facts.
-    pub(super) fn apply(&self, snapshot: &mut Snapshot, instance: &Instance) -> Facts {
+    /// Leaves in a snapshot what was counted since the reset, and returns the windows' part of the facts. `to_unix_ms`
+    /// turns a moment of the keyspace's clock into a Unix time in milliseconds.
+    pub fn apply(&self, snapshot: &mut Snapshot, now_ms: i64, to_unix_ms: impl Fn(i64) -> i64) -> Facts {
         let state = self.state.lock();
         state.baseline.subtract_from(snapshot);
-        let now_ms = instance.now_ms();
-        let unix_s = |moment_ms: i64| (instance.to_unix_ms(moment_ms) / 1000).max(0) as u64;
+        let unix_s = |moment_ms: i64| (to_unix_ms(moment_ms) / 1000).max(0) as u64;
         let later = |observer: &Observer| state.observer_began_ms[*observer as usize] > state.began_ms;
         let switched_on = OBSERVERS.into_iter().filter(later);
         Facts {

@@ -1,0 +1,12 @@
+//! How a command runs: from a batch of requests to replies and records.
+//!
+//! `dispatch` is the way in; every other file here is a part of that way.
+
+mod admission;
+mod contention;
+pub mod ctx;
+pub mod data;
+pub mod dispatch;
+mod prepared;
+pub mod recording;
+pub mod transaction;

@@ -1,0 +1,12 @@
+//! What is remembered: by a server (`instance` and what it holds), and of a connection (`session`, `clients`).
+//!
+//! Not keys and values, which are the keyspace's.
+
+pub mod clients;
+pub mod counters;
+pub mod instance;
+pub mod rates;
+pub mod session;
+pub mod slowlog;
+pub mod spikes;
+pub mod windows;
