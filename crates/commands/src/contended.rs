@@ -2,9 +2,11 @@
 //! take their turns one after the other.
 
 use crate::testing::Bench;
-use engine::config::Settings;
+use engine::config::{Loader, Settings};
+use engine::{Arrival, End, Parked};
+use observe::os::clock;
 use std::time::Duration;
-use wire::OwnedArgs;
+use wire::{Args, OwnedArgs, Reply};
 
 /// A second worker gets a stripe that the first holds on to only after it was given back, and before others.
 #[test]
@@ -52,4 +54,21 @@ fn a_closed_client_leaves_no_mark_behind() {
         assert!(database.try_lock(stripe, 0).is_some());
     });
     assert_eq!(first.run(b"SET {key} 3"), b"+OK\r\n");
+}
+
+/// A batch ends early when its commands have taken long, so that the worker's other clients get their turn.
+#[test]
+fn a_costly_command_ends_its_turn() {
+    let mut loader = Loader::new();
+    loader.line("test", 1, b"enable-debug-command yes").expect("a directive");
+    let mut bench = Bench::with(loader.finish().expect("settings").0, 1);
+    let requests = [vec!["PING"], vec!["DEBUG", "SLEEP", "0.002"], vec!["PING"], vec!["PING"]];
+    let owned: Vec<OwnedArgs> = requests.iter().map(|words| OwnedArgs::from_slices(words)).collect();
+    let args: Vec<Args<'_>> = owned.iter().map(|owned| owned.as_args()).collect();
+    let arrived = Arrival { at: clock::now(), weight: 1 };
+    let (mut reply, mut parked) = (Reply::new(), Parked::default());
+    let end = bench.executor.run(&args, &mut bench.session, &mut reply, arrived, &mut parked);
+    assert_eq!((end, reply.to_vec()), (End::Yield { at: 2 }, b"+PONG\r\n+OK\r\n".to_vec()));
+    let end = bench.executor.run(&args[2..], &mut bench.session, &mut reply, arrived, &mut parked);
+    assert_eq!((end, reply.to_vec()), (End::Done, b"+PONG\r\n+OK\r\n+PONG\r\n+PONG\r\n".to_vec()));
 }

@@ -121,7 +121,7 @@ impl Bench {
                 &mut parked,
             ) {
                 End::Done => at += batch.len(),
-                End::Parked { at: next } | End::Sliced { at: next } | End::Full { at: next } => at += next,
+                End::Parked { at: next } | End::Sliced { at: next } | End::Yield { at: next } => at += next,
             }
         }
         reply.to_vec()

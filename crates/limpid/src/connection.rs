@@ -249,7 +249,7 @@ impl Connection {
                 let has_more = self.readable || self.inbox_head < self.inbox.len();
                 if has_more { Next::Again } else { Next::Wait }
             }
-            end @ (End::Parked { .. } | End::Sliced { .. } | End::Full { .. }) => {
+            end @ (End::Parked { .. } | End::Sliced { .. } | End::Yield { .. }) => {
                 self.held = Some(held);
                 self.session.client.argument_bytes.store(argument_bytes, Relaxed);
                 if let End::Parked { .. } = end { Next::Retry } else { Next::Again }
@@ -449,7 +449,7 @@ impl Connection {
         let end = lent.executor.run(&requests, &mut self.session, lent.reply, lent.arrived, &mut parked);
         let executed = match end {
             End::Done => requests.len(),
-            End::Parked { at } | End::Sliced { at } | End::Full { at } => at,
+            End::Parked { at } | End::Sliced { at } | End::Yield { at } => at,
         };
         let client = &self.session.client;
         Client::add(&client.commands, executed as u64);
@@ -465,7 +465,7 @@ impl Connection {
                 self.held = Some(Box::new(Held { args: requests[at].to_owned(), parked }));
                 if let End::Parked { .. } = end { Next::Retry } else { Next::Again }
             }
-            End::Full { at } => {
+            End::Yield { at } => {
                 *position = ends[at - 1].1;
                 self.parser.reset();
                 Next::Again

@@ -60,8 +60,9 @@ pub enum End {
     Parked { at: usize },
     /// Request number `at` has done a slice of its work, and is to be run again when others had their turn.
     Sliced { at: usize },
-    /// The replies so far are as many as the client may leave unread; request number `at` is the first not executed.
-    Full { at: usize },
+    /// Request number `at` was not begun: the turn has taken long enough, or the replies so far are as many as the client
+    /// may leave unread. It is to be run when others had their turn.
+    Yield { at: usize },
 }
 
 /// What a parked command takes along.
@@ -83,8 +84,8 @@ pub(crate) enum Step {
     Again,
     /// It was not begun: memory is short, and there are databases without keys to give back first.
     Reclaim,
-    /// It was not begun: see [`End::Full`].
-    Full,
+    /// It was not begun: see [`End::Yield`].
+    Yield,
 }
 
 /// See the module's text.
@@ -164,7 +165,7 @@ impl Executor {
                 }
                 Step::Again => return End::Sliced { at },
                 Step::Reclaim => instance.gate.alone().release_unused(),
-                Step::Full => return End::Full { at },
+                Step::Yield => return End::Yield { at },
             }
         }
         End::Done
@@ -274,8 +275,8 @@ impl Station {
             if ctx.session.closing {
                 break;
             }
-            if done > 0 && ctx.reply.len() >= self.reply_room {
-                step = Step::Full;
+            if done > 0 && (ctx.reply.len() >= self.reply_room || clock.is_turn_over()) {
+                step = Step::Yield;
                 break;
             }
             let Station { admission, contention, lock_ids, .. } = self;

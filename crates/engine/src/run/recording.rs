@@ -18,6 +18,7 @@ use observe::os::clock::{self, Ticks};
 use observe::record::hotkeys::{Access, KeyAccess};
 use observe::record::latency::{HOLD_NS, Stage};
 use observe::record::{Observer, Recorder};
+use std::cell::Cell;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Below this threshold of the slow log every command is timed, not only a sample of the fast ones.
@@ -31,8 +32,13 @@ pub struct Arrival {
     pub weight: u32,
 }
 
+/// After so long the worker's other connections get their turn: a client with costly commands starves nobody.
+const TURN_NS: u64 = 500_000;
+
 /// The clock of one batch.
 pub(crate) struct Clock {
+    /// What its timed commands took. Those that are timed by sample take a microsecond each, 64 of them no time that counts.
+    spent_ns: Cell<u64>,
     arrived: Arrival,
     /// Other connections of this worker that had something to do when the batch began.
     others_ready: u32,
@@ -59,11 +65,18 @@ impl Clock {
     pub(crate) fn new(arrived: Arrival, others_ready: u32, instance: &Instance) -> Clock {
         let threshold_us = instance.settings.slowlog_log_slower_than_us();
         Clock {
+            spent_ns: Cell::new(0),
             arrived,
             others_ready,
             time_all: (0..SLOW_LOG_COMPLETE_US).contains(&threshold_us),
             threshold_us,
         }
+    }
+
+    /// Whether the batch has taken as long as one turn may.
+    #[inline(always)]
+    pub(crate) fn is_turn_over(&self) -> bool {
+        self.spent_ns.get() > TURN_NS
     }
 
     /// Called once per command, before its locks are taken.
@@ -129,6 +142,7 @@ fn time(ran: &Ran<'_>, recorder: &mut Recorder, instance: &Instance, client: &Cl
     let Ran { request, command, clock, timing, .. } = ran;
     let Some(started) = timing.started else { return 0 };
     let run_ns = timing.earlier_ns + clock::now().ns_since(started).saturating_sub(timing.lock_ns);
+    clock.spent_ns.set(clock.spent_ns.get() + run_ns);
     // Where every call of the command is timed, each stands for itself.
     let is_sample = command.flags.has(BRIEF) && !clock.time_all;
     let weight = if is_sample { timing.weight.max(1) } else { 1 };
