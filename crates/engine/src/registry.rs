@@ -41,10 +41,10 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// The commands of all `families`, numbered in their order.
-    pub fn new(families: &[&'static [Command]]) -> Registry {
+    /// The commands of all `families`, numbered in their order. A family is a list of tables.
+    pub fn new(families: &[&[&'static [Command]]]) -> Registry {
         let mut entries: Vec<Entry> = Vec::new();
-        for command in families.iter().copied().flatten() {
+        for command in families.iter().copied().flatten().copied().flatten() {
             let full_name = command.name.to_ascii_lowercase();
             let index = entries.len() as u16;
             let has_one_key = command.has_one_key();
@@ -213,7 +213,7 @@ mod tests {
             },
             Command { name: "MSET", ..Command::DEFAULT },
         ];
-        let registry = Registry::new(&[COMMANDS]);
+        let registry = Registry::new(&[&[COMMANDS]]);
         let index_of = |name: &[u8]| registry.find(name).map(|entry| entry.index);
         for (index, entry) in registry.commands().enumerate() {
             assert_eq!(index_of(entry.command.name.as_bytes()), Some(index as u16));
