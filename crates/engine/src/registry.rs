@@ -7,7 +7,8 @@
 //!
 //! Thread safety: built once, immutable afterwards.
 
-use crate::spec::command::{Command, INNER, Run};
+use crate::spec::command::{Command, Run};
+use crate::spec::flags::INNER;
 
 /// A registered command or subcommand.
 pub struct Entry {

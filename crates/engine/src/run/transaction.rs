@@ -11,10 +11,11 @@
 use crate::error::CommandError;
 use crate::run::ctx::Ctx;
 use crate::run::data::{LockId, Locks, lock_all, lock_id};
-use crate::run::dispatch::{AloneRoom, Step, call, key_ids};
 use crate::run::prepared::Prepared;
 use crate::run::recording::{self, Clock};
-use crate::spec::command::{Command, DENYOOM, Progress, READONLY, REPORTS, Run, SELECTS, WRITE};
+use crate::run::runner::{AloneRoom, Step, call, key_ids};
+use crate::spec::command::{Command, Progress, Run};
+use crate::spec::flags::{DENYOOM, READONLY, REPORTS, SELECTS, WRITE};
 use crate::state::session::{Multi, Queued, Session};
 use keyspace::hash::stripe_of;
 use keyspace::{Databases, Journal};
