@@ -1,7 +1,7 @@
 //! The house rules, as a test: what the style guide asks for and a compiler does not check.
 //!
-//! Each rule is a function from one file, or from all of them, to its complaints, with a unit test of its own. Not a parser: the
-//! rules read lines, and err on the side of silence.
+//! Each rule is a function from one file, or from all of them, to its complaints, with a unit test of its own. Not a
+//! parser: the rules read lines, and err on the side of silence.
 //!
 //! 1. Every tracked or addable file is looked at (`git ls-files`), none outside the repository.
 //! 2. A rule never passes a file because it could not be read.
