@@ -4,6 +4,8 @@
 
 pub mod connection;
 #[cfg(test)]
+mod contended;
+#[cfg(test)]
 mod dialogue;
 mod families;
 mod keys;

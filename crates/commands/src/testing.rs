@@ -21,6 +21,8 @@ pub struct Bench {
     pub executor: Executor,
     pub session: Session,
     places: Vec<Place>,
+    /// What a parked request of [`Bench::step`] left behind.
+    parked: Parked,
 }
 
 impl Default for Bench {
@@ -50,7 +52,13 @@ impl Bench {
         let client = instance.clients.connect(|id| Client::new(id, origin, 7, worker, now_ms));
         let authenticated = !instance.settings.requires_password();
         let executor = Executor::new(Arc::clone(&instance), worker, place, worker as u64 + 1);
-        Bench { instance, executor, session: Session::new(client, authenticated), places }
+        Bench {
+            instance,
+            executor,
+            session: Session::new(client, authenticated),
+            places,
+            parked: Parked::default(),
+        }
     }
 
     /// Another worker of the same instance with a connection of its own.
@@ -113,10 +121,24 @@ impl Bench {
                 &mut parked,
             ) {
                 End::Done => at += batch.len(),
-                End::Parked { at: next } | End::Full { at: next } => at += next,
+                End::Parked { at: next } | End::Sliced { at: next } | End::Full { at: next } => at += next,
             }
         }
         reply.to_vec()
+    }
+
+    /// Tries one request once, as a worker does in one of its rounds; None if it is parked. Its next try goes on.
+    pub fn step(&mut self, args: Args<'_>) -> Option<Vec<u8>> {
+        let (mut reply, mut parked) = (Reply::new(), std::mem::take(&mut self.parked));
+        let arrived = Arrival { at: clock::now(), weight: 1 };
+        let end = self.executor.run(&[args], &mut self.session, &mut reply, arrived, &mut parked);
+        self.parked = parked;
+        (end == End::Done).then(|| reply.to_vec())
+    }
+
+    /// Closes the connection.
+    pub fn close(&mut self) {
+        self.executor.close(&mut self.session);
     }
 
     /// Runs one request until it is done, as a worker would that has nothing else to do.

@@ -88,7 +88,7 @@ fn discard(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
         return Err(CommandError::DISCARD_WITHOUT_MULTI);
     }
     leave(ctx.session);
-    unwatch(ctx.session, ctx.data.databases);
+    unwatch(ctx.session);
     ctx.reply.ok();
     Ok(())
 }
@@ -122,7 +122,7 @@ fn watch_keys(ctx: &mut Ctx<'_>, keys: Args<'_>) -> Outcome {
 }
 
 fn unwatch_command(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    unwatch(ctx.session, ctx.data.databases);
+    unwatch(ctx.session);
     ctx.reply.ok();
     Ok(())
 }

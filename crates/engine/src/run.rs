@@ -3,6 +3,7 @@
 //! `dispatch` is the way in; every other file here is a part of that way.
 
 mod admission;
+mod contention;
 pub mod ctx;
 pub mod data;
 pub mod dispatch;

@@ -42,14 +42,14 @@ fn each(start: Duration, count: u64) -> f64 {
 
 fn find(database: &Database, journal: &mut Journal, bytes: &[u8]) -> bool {
     let key = Key { bytes, hash: journal.hasher.hash(bytes) };
-    let mut locked = database.try_lock(stripe_of(key.hash)).expect("one thread");
+    let mut locked = database.try_lock(stripe_of(key.hash), 0).expect("one thread");
     locked.look(key, journal).is_some()
 }
 
 fn insert(database: &Database, journal: &mut Journal, number: u64) {
     let bytes = key_bytes(number);
     let key = Key { bytes: &bytes, hash: journal.hasher.hash(&bytes) };
-    let mut locked = database.try_lock(stripe_of(key.hash)).expect("one thread");
+    let mut locked = database.try_lock(stripe_of(key.hash), 0).expect("one thread");
     locked.store(key, NewValue::Bytes(&VALUE), Kind::StringEmbedded, Deadline::Clear, journal, |_| 0);
 }
 
@@ -117,7 +117,7 @@ fn look_up(database: &Database, journal: &mut Journal, keys: u64) {
 fn remove(database: &Database, journal: &mut Journal, number: u64) {
     let bytes = key_bytes(number);
     let key = Key { bytes: &bytes, hash: journal.hasher.hash(&bytes) };
-    let mut locked = database.try_lock(stripe_of(key.hash)).expect("one thread");
+    let mut locked = database.try_lock(stripe_of(key.hash), 0).expect("one thread");
     assert!(locked.remove(key, Removal::Deleted, journal));
 }
 

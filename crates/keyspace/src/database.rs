@@ -17,9 +17,11 @@ use crate::entry::prefetch;
 use crate::expiry::Wheel;
 use crate::hash::{STRIPE_BITS, stripe_of};
 use crate::journal::Journal;
+use crate::latch::Patience;
 use crate::stripe::{Locked, Stripe, tick_now};
+use crate::waiting::{Mark, Waiting};
 use parking_lot::Mutex;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Stripes per database.
@@ -27,6 +29,8 @@ pub const STRIPES: usize = 1 << STRIPE_BITS;
 /// Bits of a scan cursor below the stripe's: hash order, cut so that a cursor stays below 2^62 and fits clients that
 /// parse it as a signed number.
 const CURSOR_BITS: u32 = 52;
+/// How long whoever walks a database waits for busy stripes.
+const GLANCE: Duration = Duration::from_micros(50);
 /// Attempts to choose a random key while others empty the stripe that was chosen.
 const RANDOM_TRIES: usize = 8;
 /// Expired entries removed under one hold of a stripe's lock: about 50 microseconds.
@@ -35,7 +39,7 @@ const EXPIRE_PER_LOCK: usize = 256;
 const IDLE_MAX_SECONDS: u16 = 12 * 3600;
 
 /// The wheel of a database and the stripes it reported that were not emptied yet.
-pub struct Wheels(Mutex<Turning>);
+pub struct Wheels(Mutex<Turning>, Arc<Waiting>);
 
 struct Turning {
     wheel: Wheel,
@@ -48,6 +52,10 @@ impl Wheels {
     pub(crate) fn arm(&self, stripe: usize, tick: u32) {
         self.0.lock().wheel.arm(stripe, tick);
     }
+
+    pub(crate) fn waiting(&self) -> &Waiting {
+        &self.1
+    }
 }
 
 /// See the module's text.
@@ -57,25 +65,35 @@ pub struct Database {
 }
 
 impl Database {
-    fn new(now_ms: i64) -> Database {
+    fn new(now_ms: i64, waiting: Arc<Waiting>) -> Database {
         let turning =
             Turning { wheel: Wheel::new(STRIPES, tick_now(now_ms)), due: Vec::new(), aging: (0, 0) };
         Database {
             stripes: (0..STRIPES).map(|_| Stripe::new()).collect(),
-            wheels: Wheels(Mutex::new(turning)),
+            wheels: Wheels(Mutex::new(turning), waiting),
         }
     }
 
-    /// Locks a stripe, waiting at most `patience` (without one: as long as it takes).
+    /// Locks a stripe for `worker`, as long as there is patience.
     #[inline(always)]
-    pub fn lock(&self, stripe: usize, patience: Option<Duration>) -> Option<Locked<'_>> {
-        self.stripes[stripe].lock(stripe, &self.wheels, patience)
+    pub fn lock(&self, stripe: usize, worker: u8, patience: &mut Patience) -> Option<Locked<'_>> {
+        self.stripes[stripe].lock(stripe, &self.wheels, worker, patience)
     }
 
-    /// Locks a stripe if nobody holds it.
+    /// Locks a stripe for `worker` if it is free.
     #[inline(always)]
-    pub fn try_lock(&self, stripe: usize) -> Option<Locked<'_>> {
-        self.stripes[stripe].try_lock(stripe, &self.wheels)
+    pub fn try_lock(&self, stripe: usize, worker: u8) -> Option<Locked<'_>> {
+        self.stripes[stripe].try_lock(stripe, &self.wheels, worker)
+    }
+
+    /// Locks a stripe that nobody else can hold: its thread is alone behind the gate, or has the database to itself.
+    pub fn lock_alone(&self, stripe: usize) -> Locked<'_> {
+        self.stripes[stripe].lock_alone(stripe, &self.wheels)
+    }
+
+    /// Who waits for a stripe.
+    pub fn mark(&self, stripe: usize) -> &Mark {
+        self.stripes[stripe].mark()
     }
 
     /// Asks for the lines a lookup of `hash` will need; first `prefetch_bucket`, later `prefetch_entry`.
@@ -100,10 +118,13 @@ impl Database {
     }
 
     /// What the database takes without its entries: the stripes with their tables; the wheel of deadlines. Locks one
-    /// stripe at a time.
-    pub fn overhead_bytes(&self) -> (usize, usize) {
+    /// stripe at a time; those that are busy for long are left out.
+    pub fn overhead_bytes(&self, worker: u8) -> (usize, usize) {
+        let mut patience = Patience::new(GLANCE);
         let tables = (0..STRIPES).filter(|&stripe| !self.stripes[stripe].is_empty());
-        let tables = tables.filter_map(|stripe| self.lock(stripe, None)).map(|locked| locked.table_bytes());
+        let tables = tables
+            .filter_map(|stripe| self.lock(stripe, worker, &mut patience))
+            .map(|locked| locked.table_bytes());
         let main = size_of_val(&*self.stripes) + tables.sum::<usize>();
         (main, self.wheels.0.lock().wheel.memory_bytes())
     }
@@ -113,9 +134,9 @@ impl Database {
     }
 
     /// Whether it holds nothing that anybody would miss. A stripe that somebody holds right now is in use.
-    fn is_unused(&self) -> bool {
-        self.is_empty()
-            && (0..STRIPES).all(|stripe| self.try_lock(stripe).is_some_and(|locked| locked.is_unused()))
+    fn is_unused(&self, worker: u8) -> bool {
+        let is_unused = |stripe| self.try_lock(stripe, worker).is_some_and(|locked| locked.is_unused());
+        self.is_empty() && (0..STRIPES).all(is_unused)
     }
 
     /// Whether it holds nothing that anybody would miss; with nobody else inside the gate.
@@ -150,7 +171,8 @@ impl Database {
     }
 
     /// Visits the live ones of the entries in hash order from `cursor` on (0 = the start) until `count` were passed or
-    /// `stripes_max` stripes were looked into. Returns the cursor to go on from, 0 at the end.
+    /// `stripes_max` stripes were looked into, or a stripe is busy. Returns the cursor to go on from, 0 at the end; None
+    /// if the first stripe is busy and nothing was passed.
     ///
     /// An entry that is there from the first call to the last is visited at least once, whatever grows or shrinks
     /// in between, because the order never changes: it is that of the hashes.
@@ -161,23 +183,27 @@ impl Database {
         stripes_max: usize,
         journal: &Journal,
         mut visit: impl FnMut(EntryRef<'_>),
-    ) -> u64 {
+    ) -> Option<u64> {
+        let mut patience = Patience::new(GLANCE);
         let mut passed = 0;
         let mut looked_into = 0;
         let mut from = cursor << (64 - STRIPE_BITS - CURSOR_BITS) << STRIPE_BITS;
         let Some(first) = usize::try_from(cursor >> CURSOR_BITS).ok().filter(|&first| first < STRIPES) else {
-            return 0;
+            return Some(0);
         };
         for stripe in first..STRIPES {
             if self.stripes[stripe].is_empty() {
                 from = 0;
                 continue;
             }
+            let here = (stripe as u64) << CURSOR_BITS | from >> (64 - CURSOR_BITS);
             if passed >= count || looked_into >= stripes_max {
-                return (stripe as u64) << CURSOR_BITS | from >> (64 - CURSOR_BITS);
+                return Some(here);
             }
+            let Some(locked) = self.lock(stripe, journal.worker, &mut patience) else {
+                return (here != cursor).then_some(here);
+            };
             looked_into += 1;
-            let Some(locked) = self.lock(stripe, None) else { continue };
             let mut position = Some(from);
             while let (Some(at), true) = (position, passed < count) {
                 let (next, more) = locked.walk(at, count - passed, journal, &mut visit);
@@ -186,10 +212,10 @@ impl Database {
             }
             from = 0;
             if let Some(at) = position {
-                return (stripe as u64) << CURSOR_BITS | at >> (64 - CURSOR_BITS);
+                return Some((stripe as u64) << CURSOR_BITS | at >> (64 - CURSOR_BITS));
             }
         }
-        0
+        Some(0)
     }
 
     /// A key chosen uniformly at random among all, those past their deadline included, handed to `visit`.
@@ -202,7 +228,9 @@ impl Database {
                 rank -= if before { 0 } else { stripe.len().min(rank) };
                 before
             });
-            let Some(locked) = chosen.and_then(|stripe| self.lock(stripe, None)) else { continue };
+            let Some(locked) = chosen.and_then(|stripe| self.try_lock(stripe, journal.worker)) else {
+                continue;
+            };
             // The stripe may have shrunk since it was counted.
             if let Some(entry) = locked.nth(rank.min(locked.len().saturating_sub(1))) {
                 return Some(visit(entry));
@@ -218,12 +246,18 @@ impl Database {
         let Turning { wheel, due, .. } = &mut *turning;
         wheel.advance(tick_now(journal.now_ms), due);
         drop(turning);
+        let mut busy = Vec::new();
         while budget > 0 {
-            let Some(stripe) = self.wheels.0.lock().due.pop() else { return false };
+            let Some(stripe) = self.wheels.0.lock().due.pop() else { break };
             let stripe = usize::from(stripe);
             let mut more = true;
             while more && budget > 0 {
-                let Some(mut locked) = self.lock(stripe, None) else { break };
+                let Some(mut locked) = self.try_lock(stripe, journal.worker) else {
+                    // Nobody waits for it: it stays due until the next turn.
+                    busy.push(stripe as u16);
+                    more = false;
+                    break;
+                };
                 let before = journal.expired_keys;
                 more = locked.expire(EXPIRE_PER_LOCK.min(budget), journal);
                 budget = budget.saturating_sub(((journal.expired_keys - before) as usize).max(1));
@@ -232,7 +266,9 @@ impl Database {
                 self.wheels.0.lock().due.push(stripe as u16);
             }
         }
-        true
+        let due = &mut self.wheels.0.lock().due;
+        due.append(&mut busy);
+        budget == 0
     }
 
     /// Looks at the next `count` access stamps and clamps those about to come round; see [`IDLE_MAX_SECONDS`].
@@ -242,7 +278,7 @@ impl Database {
         // The stripe's lock must not be taken under the wheel's.
         turning.aging = ((stripe + 1) % STRIPES, 0);
         drop(turning);
-        let next = self.lock(stripe, Some(Duration::ZERO));
+        let next = self.try_lock(stripe, journal.worker);
         let next = next.and_then(|locked| locked.age(position, count, IDLE_MAX_SECONDS, journal));
         if let Some(position) = next {
             self.wheels.0.lock().aging = (stripe, position);
@@ -253,11 +289,17 @@ impl Database {
 /// The numbered databases.
 pub struct Databases {
     numbered: Vec<OnceLock<Box<Database>>>,
+    waiting: Arc<Waiting>,
 }
 
 impl Databases {
     pub fn new(count: usize) -> Databases {
-        Databases { numbered: (0..count).map(|_| OnceLock::new()).collect() }
+        Databases { numbered: (0..count).map(|_| OnceLock::new()).collect(), waiting: Arc::default() }
+    }
+
+    /// Who waits for stripes of any database.
+    pub fn waiting(&self) -> &Arc<Waiting> {
+        &self.waiting
     }
 
     pub fn count(&self) -> usize {
@@ -267,7 +309,7 @@ impl Databases {
     /// The database with this number, made on first use.
     #[inline(always)]
     pub fn get(&self, number: usize, now_ms: i64) -> &Database {
-        self.numbered[number].get_or_init(|| Box::new(Database::new(now_ms)))
+        self.numbered[number].get_or_init(|| Box::new(Database::new(now_ms, Arc::clone(&self.waiting))))
     }
 
     /// The database with this number if it was ever used.
@@ -285,21 +327,22 @@ impl Databases {
     pub fn flush(&mut self, number: usize, journal: &mut Journal) -> Option<Box<Database>> {
         let mut old = self.numbered.get_mut(number)?.take()?;
         if old.stripes.iter_mut().any(|stripe| stripe.contents_mut().is_watched()) {
-            let mut new = Box::new(Database::new(journal.now_ms));
+            let mut new = Box::new(Database::new(journal.now_ms, Arc::clone(&self.waiting)));
             for (old, new) in old.stripes.iter_mut().zip(&mut new.stripes) {
                 let contents = old.contents_mut();
                 contents.touch_watched(|hash| contents.has_live(hash, journal));
-                old.swap_watches(new);
+                old.swap_waiting(new);
             }
             let _ = self.numbered[number].set(new);
         }
+        old.stripes.iter_mut().for_each(Stripe::clear_mark);
         journal.writes += old.len() as u64;
         Some(old)
     }
 
     /// Whether some database could be given back by [`Databases::release_unused`].
-    pub fn has_unused(&self) -> bool {
-        self.iter().any(|(_, database)| database.is_unused())
+    pub fn has_unused(&self, worker: u8) -> bool {
+        self.iter().any(|(_, database)| database.is_unused(worker))
     }
 
     /// Gives back the memory of databases that hold nothing. A database costs about 144 KB from its first write on, and
@@ -317,16 +360,17 @@ impl Databases {
         if first == second {
             return;
         }
-        let now_ms = journal.now_ms;
-        let mut take =
-            |number: usize| self.numbered[number].take().unwrap_or_else(|| Box::new(Database::new(now_ms)));
+        let (now_ms, waiting) = (journal.now_ms, &self.waiting);
+        let new = || Box::new(Database::new(now_ms, Arc::clone(waiting)));
+        let numbered = &mut self.numbered;
+        let mut take = |number: usize| numbered[number].take().unwrap_or_else(new);
         let (mut one, mut other) = (take(first), take(second));
         for (one, other) in one.stripes.iter_mut().zip(&mut other.stripes) {
             let (here, there) = (one.contents_mut(), other.contents_mut());
             let either = |hash| here.has_live(hash, journal) || there.has_live(hash, journal);
             here.touch_watched(either);
             there.touch_watched(either);
-            one.swap_watches(other);
+            one.swap_waiting(other);
         }
         let _ = self.numbered[first].set(other);
         let _ = self.numbered[second].set(one);

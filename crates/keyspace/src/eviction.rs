@@ -157,7 +157,7 @@ impl Evictor {
 fn remove(databases: &Databases, candidate: &Candidate, policy: Policy, journal: &mut Journal) -> bool {
     let Some(database) = databases.existing(candidate.database) else { return false };
     let key = Key { bytes: &candidate.key, hash: candidate.hash };
-    let Some(mut locked) = database.lock(stripe_of(key.hash), None) else { return false };
+    let Some(mut locked) = database.try_lock(stripe_of(key.hash), journal.worker) else { return false };
     let expired_before = journal.expired_keys;
     let evictable = locked.look(key, journal).is_some_and(|entry| {
         let allowed = !policy.only_expiring() || entry.expiry_ms().is_some();
@@ -180,7 +180,7 @@ fn random_stripe<'a>(
     for _ in 0..STEP_TRIES {
         let stripe = journal.random() as usize % STRIPES;
         if let Some((number, database)) = random_database(databases, stripe, policy, journal)
-            && let Some(locked) = database.try_lock(stripe)
+            && let Some(locked) = database.try_lock(stripe, journal.worker)
         {
             return Some((number, locked));
         }
@@ -188,7 +188,7 @@ fn random_stripe<'a>(
     let start = journal.random() as usize % STRIPES;
     (0..STRIPES).map(|step| (start + step) % STRIPES).find_map(|stripe| {
         let (number, database) = random_database(databases, stripe, policy, journal)?;
-        Some((number, database.lock(stripe, None)?))
+        Some((number, database.try_lock(stripe, journal.worker)?))
     })
 }
 
@@ -239,7 +239,7 @@ mod tests {
             let bytes = key.to_be_bytes();
             let hash = self.journal.hasher.hash(&bytes);
             let database = self.databases.get(number, self.journal.now_ms);
-            let mut locked = database.lock(stripe_of(hash), None).expect("locked");
+            let mut locked = database.lock_alone(stripe_of(hash));
             operation(&mut locked, Key { bytes: &bytes, hash }, &mut self.journal)
         }
 

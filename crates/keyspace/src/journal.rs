@@ -43,6 +43,8 @@ pub enum Removal {
 /// See the module's text.
 pub struct Journal {
     pub hasher: KeyHasher,
+    /// Whose it is, as latches know workers.
+    pub worker: u8,
     /// Milliseconds of the keyspace's monotonic clock, the same for all of one batch.
     pub now_ms: i64,
     /// Halving period of the access counters in seconds, 0 = never.
@@ -64,6 +66,7 @@ impl Journal {
     pub fn new(hasher: KeyHasher, seed: u64) -> Journal {
         Journal {
             hasher,
+            worker: 0,
             now_ms: 0,
             decay_seconds: 60,
             record_changes: true,

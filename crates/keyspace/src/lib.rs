@@ -3,6 +3,7 @@
 //! `table` finds `entry`s; a `stripe` is a lock with a table and what belongs to it; a `database` is 1024 stripes;
 //! the `locks` module holds the gate that separates single commands from whole-keyspace ones.
 
+mod checked;
 pub mod database;
 pub mod entry;
 pub mod eviction;
@@ -15,9 +16,11 @@ pub mod locks;
 pub mod memory;
 pub mod stripe;
 mod table;
+pub mod waiting;
 
 pub use database::{Database, Databases, STRIPES};
 pub use entry::{Blob, EntryRef, Kind, NewValue, Value};
 pub use hash::KeyHasher;
 pub use journal::{Change, Footprint, Journal, Removal};
+pub use latch::Patience;
 pub use stripe::{Contents, Deadline, Detached, Key, Locked, WatchFlag};

@@ -14,17 +14,13 @@
 //! Thread safety: `Gate` is Sync; a `Place` is moved, not shared. Model-checked under `--cfg shuttle`
 //! (`tests/shuttle.rs`).
 
-#[cfg(not(shuttle))]
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use crate::checked::{Condvar, Mutex, MutexGuard};
 #[cfg(shuttle)]
 use shuttle::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 #[cfg(not(shuttle))]
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-
-#[cfg(shuttle)]
-use checked::{Condvar, Mutex, MutexGuard};
 
 /// Rounds of spinning before a thread that waits for the gate sleeps: the other side usually leaves within
 /// microseconds.
@@ -189,39 +185,6 @@ impl<T> Drop for Alone<'_, T> {
         let _sleeping = self.gate.sleep.lock();
         self.gate.closed.store(false, SeqCst);
         self.gate.opened.notify_all();
-    }
-}
-
-/// shuttle's primitives in parking_lot's shape, so that the code above is what is checked.
-#[cfg(shuttle)]
-mod checked {
-    pub(super) struct Mutex<T>(shuttle::sync::Mutex<T>);
-    pub(super) struct MutexGuard<'a, T>(Option<shuttle::sync::MutexGuard<'a, T>>);
-    pub(super) struct Condvar(shuttle::sync::Condvar);
-
-    impl<T> Mutex<T> {
-        pub(super) fn new(value: T) -> Mutex<T> {
-            Mutex(shuttle::sync::Mutex::new(value))
-        }
-
-        pub(super) fn lock(&self) -> MutexGuard<'_, T> {
-            MutexGuard(Some(self.0.lock().expect("no test panics while holding it")))
-        }
-    }
-
-    impl Condvar {
-        pub(super) fn new() -> Condvar {
-            Condvar(shuttle::sync::Condvar::new())
-        }
-
-        pub(super) fn wait_in_place<T>(&self, guard: &mut MutexGuard<'_, T>) {
-            let taken = guard.0.take().expect("held");
-            guard.0 = Some(self.0.wait(taken).expect("not poisoned"));
-        }
-
-        pub(super) fn notify_all(&self) {
-            self.0.notify_all();
-        }
     }
 }
 

@@ -14,14 +14,14 @@ use crate::database::Wheels;
 use crate::entry::{EntryRef, Kind, NewValue, Parts, RawEntry};
 use crate::expiry::{NEVER, TICK_MS, tick_of};
 use crate::journal::{Footprint, Journal, Removal, footprint};
-use crate::latch::{Held, Latch};
+use crate::latch::{Held, Latch, Patience};
 use crate::table::{Place, Table};
+use crate::waiting::{ALONE, Mark};
 use std::collections::HashMap;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::{Arc, Weak};
 
 /// A key with its hash.
 #[derive(Clone, Copy)]
@@ -39,7 +39,8 @@ pub enum Deadline {
     At(i64),
 }
 
-/// Set when a watched key changed; shared between a connection and the stripes of the keys it watches.
+/// Set when a watched key changed. The connection that watches has it; the stripes of the keys only refer to it, so that
+/// letting go of it ends all its watches.
 pub type WatchFlag = Arc<AtomicBool>;
 
 /// See the module's text.
@@ -57,7 +58,7 @@ pub struct Contents {
     armed: u32,
     /// Flags of the transactions that watch a key, by the key's hash: equal hashes abort one too many at worst.
     #[expect(clippy::box_collection, reason = "a stripe is two cache lines, and few have watches")]
-    watches: Option<Box<HashMap<u64, Vec<WatchFlag>>>>,
+    watches: Option<Box<HashMap<u64, Vec<Weak<AtomicBool>>>>>,
 }
 
 #[cfg(not(shuttle))]
@@ -66,9 +67,26 @@ const _: () = assert!(size_of::<Stripe>() == 128);
 /// A locked stripe; unlocking arms the wheel and publishes the counts.
 pub struct Locked<'a> {
     contents: Held<'a, Contents>,
+    /// Dropped after `contents`, by their order here.
+    origin: Origin<'a>,
+}
+
+/// Where a locked stripe belongs; dropped, it tells who waits for the stripe that it was given back.
+struct Origin<'a> {
     stripe: &'a Stripe,
     wheels: &'a Wheels,
-    index: usize,
+    index: u16,
+    worker: u8,
+}
+
+impl Drop for Origin<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        let mark = self.stripe.mark();
+        if mark.is_set() {
+            self.wheels.waiting().given_back(mark, self.worker);
+        }
+    }
 }
 
 impl Stripe {
@@ -92,36 +110,60 @@ impl Stripe {
     }
 
     #[inline(always)]
-    pub(crate) fn try_lock<'a>(&'a self, index: usize, wheels: &'a Wheels) -> Option<Locked<'a>> {
-        Some(Locked { contents: self.contents.try_lock()?, stripe: self, wheels, index })
+    pub(crate) fn try_lock<'a>(&'a self, index: usize, wheels: &'a Wheels, worker: u8) -> Option<Locked<'a>> {
+        Some(self.locked(self.contents.try_lock(worker)?, index, wheels, worker))
     }
 
-    /// Waits at most `patience` for the lock; without it, as long as it takes.
+    /// Tries as long as there is patience.
     pub(crate) fn lock<'a>(
         &'a self,
         index: usize,
         wheels: &'a Wheels,
-        patience: Option<Duration>,
+        worker: u8,
+        patience: &mut Patience,
     ) -> Option<Locked<'a>> {
-        let contents = match patience {
-            Some(patience) => self.contents.try_lock_for(patience)?,
-            None => self.contents.lock(),
-        };
-        Some(Locked { contents, stripe: self, wheels, index })
+        Some(self.locked(self.contents.try_lock_for(worker, patience)?, index, wheels, worker))
     }
 
-    /// Runs `hint` on the table if nobody holds the lock right now.
+    /// With nobody else inside the gate it is free.
+    pub(crate) fn lock_alone<'a>(&'a self, index: usize, wheels: &'a Wheels) -> Locked<'a> {
+        self.locked(self.contents.lock_alone(), index, wheels, ALONE)
+    }
+
+    #[inline(always)]
+    fn locked<'a>(
+        &'a self,
+        contents: Held<'a, Contents>,
+        index: usize,
+        wheels: &'a Wheels,
+        worker: u8,
+    ) -> Locked<'a> {
+        Locked { contents, origin: Origin { stripe: self, wheels, index: index as u16, worker } }
+    }
+
+    /// Who waits for it.
+    pub(crate) fn mark(&self) -> &Mark {
+        self.contents.mark()
+    }
+
+    /// Runs `hint` on the table if nobody holds the lock right now, nor is waited for with it.
     #[inline(always)]
     pub(crate) fn peek(&self, hint: impl FnOnce(&Table)) {
-        if let Some(contents) = self.contents.try_lock() {
+        if let Some(contents) = self.contents.try_peek() {
             hint(&contents.table);
         }
     }
 
-    /// Moves the watches of `other` here and the other way round: they belong to the database's number, not to the
-    /// data that SWAPDB exchanges.
-    pub(crate) fn swap_watches(&mut self, other: &mut Stripe) {
+    /// See `Latch::clear_mark`.
+    pub(crate) fn clear_mark(&mut self) {
+        self.contents.clear_mark();
+    }
+
+    /// Exchanges watches and marks with `other`: they belong to the database's number, not to the data that SWAPDB
+    /// exchanges.
+    pub(crate) fn swap_waiting(&mut self, other: &mut Stripe) {
         std::mem::swap(&mut self.contents.get_mut().watches, &mut other.contents.get_mut().watches);
+        self.contents.swap_marks(&mut other.contents);
     }
 
     pub(crate) fn contents_mut(&mut self) -> &mut Contents {
@@ -148,16 +190,17 @@ impl DerefMut for Locked<'_> {
 impl Drop for Locked<'_> {
     #[inline]
     fn drop(&mut self) {
+        let Origin { stripe, wheels, index, .. } = self.origin;
         let (len, expiring) = (self.table.len() as u32, self.table.expiring() as u32);
-        if self.stripe.len.load(Relaxed) != len {
-            self.stripe.len.store(len, Relaxed);
+        if stripe.len.load(Relaxed) != len {
+            stripe.len.store(len, Relaxed);
         }
-        if self.stripe.expiring.load(Relaxed) != expiring {
-            self.stripe.expiring.store(expiring, Relaxed);
+        if stripe.expiring.load(Relaxed) != expiring {
+            stripe.expiring.store(expiring, Relaxed);
         }
         if self.table.earliest() < self.armed {
             self.armed = self.table.earliest();
-            self.wheels.arm(self.index, self.armed);
+            wheels.arm(usize::from(index), self.armed);
         }
     }
 }
@@ -202,7 +245,7 @@ impl Contents {
     }
 
     pub(crate) fn is_watched(&self) -> bool {
-        self.watches.is_some()
+        self.watches.iter().flat_map(|watches| watches.values()).flatten().any(is_watching)
     }
 
     /// The entry of a key that exists; one past its deadline is removed here (lazy expiry).
@@ -227,7 +270,7 @@ impl Contents {
     #[inline(always)]
     fn touched(&self, hash: u64) {
         if let Some(watches) = &self.watches {
-            watches.get(&hash).into_iter().flatten().for_each(|flag| flag.store(true, Relaxed));
+            watches.get(&hash).into_iter().flatten().for_each(set);
         }
     }
 
@@ -469,8 +512,7 @@ impl Contents {
         let more = table.expire(journal.now_ms, budget, &hasher, |entry| {
             journal.removed(&EntryRef::new(entry), Removal::Expired);
             if let Some(watches) = watches {
-                let flags = watches.get(&hasher.hash(entry.key())).into_iter().flatten();
-                flags.for_each(|flag| flag.store(true, Relaxed));
+                watches.get(&hasher.hash(entry.key())).into_iter().flatten().for_each(set);
             }
             entry.free();
         });
@@ -483,32 +525,25 @@ impl Contents {
     /// Registers `flag` to be set when `key` changes. Returns whether the key exists now.
     pub fn watch(&mut self, key: Key<'_>, flag: &WatchFlag, journal: &mut Journal) -> bool {
         let exists = self.live(key, journal).is_some();
-        let flags = self.watches.get_or_insert_default().entry(key.hash).or_default();
-        if !flags.iter().any(|known| Arc::ptr_eq(known, flag)) {
-            flags.push(flag.clone());
+        let watches = self.watches.get_or_insert_default();
+        if watches.len().is_power_of_two() {
+            sweep(watches);
+        }
+        let flags = watches.entry(key.hash).or_default();
+        if flags.len().is_power_of_two() {
+            flags.retain(is_watching);
+        }
+        if !flags.iter().any(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(flag))) {
+            flags.push(Arc::downgrade(flag));
         }
         exists
-    }
-
-    /// Takes back [`Contents::watch`].
-    pub fn unwatch(&mut self, hash: u64, flag: &WatchFlag) {
-        let Some(watches) = &mut self.watches else { return };
-        if let Some(flags) = watches.get_mut(&hash) {
-            flags.retain(|known| !Arc::ptr_eq(known, flag));
-            if flags.is_empty() {
-                watches.remove(&hash);
-            }
-        }
-        if watches.is_empty() {
-            self.watches = None;
-        }
     }
 
     /// Sets the flags of all watched keys for which `changes` says so; for whole-database commands.
     pub(crate) fn touch_watched(&self, changes: impl Fn(u64) -> bool) {
         for (hash, flags) in self.watches.iter().flat_map(|watches| watches.iter()) {
             if changes(*hash) {
-                flags.iter().for_each(|flag| flag.store(true, Relaxed));
+                flags.iter().for_each(set);
             }
         }
     }
@@ -528,6 +563,24 @@ impl Contents {
     pub fn earliest_ms(&self) -> Option<i64> {
         (self.table.earliest() != NEVER).then(|| i64::from(self.table.earliest()) * TICK_MS)
     }
+}
+
+fn set(flag: &Weak<AtomicBool>) {
+    if let Some(flag) = flag.upgrade() {
+        flag.store(true, Relaxed);
+    }
+}
+
+fn is_watching(flag: &Weak<AtomicBool>) -> bool {
+    flag.strong_count() > 0
+}
+
+/// Forgets the watches that have ended; whoever adds one does it whenever their number has doubled.
+fn sweep(watches: &mut HashMap<u64, Vec<Weak<AtomicBool>>>) {
+    watches.retain(|_, flags| {
+        flags.retain(is_watching);
+        !flags.is_empty()
+    });
 }
 
 /// The tick that `now_ms` has reached.

@@ -61,7 +61,7 @@ pub enum Next {
     Wait,
     /// It has more to do, after others had their turn.
     Again,
-    /// Its command was parked; try again soon, but there may be nothing to do at once.
+    /// Its command was parked; it is to be tried again in a millisecond at most.
     Retry,
     Close(Why),
 }
@@ -249,10 +249,10 @@ impl Connection {
                 let has_more = self.readable || self.inbox_head < self.inbox.len();
                 if has_more { Next::Again } else { Next::Wait }
             }
-            End::Parked { .. } | End::Full { .. } => {
+            end @ (End::Parked { .. } | End::Sliced { .. } | End::Full { .. }) => {
                 self.held = Some(held);
                 self.session.client.argument_bytes.store(argument_bytes, Relaxed);
-                Next::Retry
+                if let End::Parked { .. } = end { Next::Retry } else { Next::Again }
             }
         }
     }
@@ -449,7 +449,7 @@ impl Connection {
         let end = lent.executor.run(&requests, &mut self.session, lent.reply, lent.arrived, &mut parked);
         let executed = match end {
             End::Done => requests.len(),
-            End::Parked { at } | End::Full { at } => at,
+            End::Parked { at } | End::Sliced { at } | End::Full { at } => at,
         };
         let client = &self.session.client;
         Client::add(&client.commands, executed as u64);
@@ -457,13 +457,13 @@ impl Connection {
         // What was parsed behind the last one that was begun is parsed again.
         match end {
             End::Done => Next::Wait,
-            End::Parked { at } => {
+            End::Parked { at } | End::Sliced { at } => {
                 *position = ends[at].1;
                 self.parser.reset();
                 let argument_bytes = requests[at].bytes_len() as u64;
                 self.session.client.argument_bytes.store(argument_bytes, Relaxed);
                 self.held = Some(Box::new(Held { args: requests[at].to_owned(), parked }));
-                Next::Retry
+                if let End::Parked { .. } = end { Next::Retry } else { Next::Again }
             }
             End::Full { at } => {
                 *position = ends[at - 1].1;

@@ -11,6 +11,7 @@ use crate::worker::{Mailbox, Worker, mailbox};
 use crate::{allocator, config, demo, logging, supervise};
 use engine::config::{Notice, Settings, Severity};
 use engine::{Executor, Instance};
+use keyspace::waiting::WORKERS_MAX;
 use observe::os::clock;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -62,7 +63,7 @@ pub fn start(
 ) -> io::Result<Running> {
     fit_clients(&settings);
     let sockets = Arc::new(Sockets::open(&settings)?);
-    let workers = settings.io_threads().unwrap_or_else(cores);
+    let workers = settings.io_threads().unwrap_or_else(cores).min(WORKERS_MAX);
     let mut random = [0; 28];
     fill_random(&mut random)?;
     let run_id = random[..20].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -86,6 +87,10 @@ pub fn start(
     }
     let mailboxes = Arc::new(mailboxes);
     instance.set_wakers((0..workers).map(|worker| waker(&mailboxes, worker)).collect());
+    let woken = Arc::clone(&mailboxes);
+    instance
+        .waiting
+        .set_wake(move |worker| woken.iter().skip(worker).take(1).for_each(|mailbox| mailbox.hint()));
     let mut threads = Vec::new();
     for (index, (poll, place)) in polls.into_iter().zip(places).enumerate() {
         let executor =

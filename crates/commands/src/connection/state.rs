@@ -261,7 +261,7 @@ fn readwrite(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 }
 
 fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    engine::run::transaction::unwatch(ctx.session, ctx.data.databases);
+    engine::run::transaction::unwatch(ctx.session);
     let session = &mut *ctx.session;
     engine::run::transaction::leave(session);
     session.reply_mode = ReplyMode::On;

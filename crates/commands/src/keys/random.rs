@@ -62,7 +62,7 @@ fn random_cursor(journal: &mut Journal) -> u64 {
 fn walk(ctx: &mut Ctx<'_>, progress: &mut Progress) -> Option<Vec<u8>> {
     let mut dice = ctx.data.journal.random();
     let (mut found, mut met) = (None, 0);
-    progress.cursor = ctx.data.scan(progress.cursor, ENTRIES_PER_SLICE, STRIPES, |entry| {
+    let next = ctx.data.scan(progress.cursor, ENTRIES_PER_SLICE, STRIPES, |entry| {
         met += 1;
         // Vitter's reservoir of one: the n-th replaces the choice with probability 1/n.
         if dice.is_multiple_of(met) {
@@ -73,7 +73,9 @@ fn walk(ctx: &mut Ctx<'_>, progress: &mut Progress) -> Option<Vec<u8>> {
             .wrapping_add(1_442_695_040_888_963_407)
             .rotate_left(17);
     });
-    if progress.cursor == 0 {
+    // At a busy stripe it goes on from there.
+    progress.cursor = next.unwrap_or(progress.cursor);
+    if next == Some(0) {
         progress.count += 1;
     }
     found

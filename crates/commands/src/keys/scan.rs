@@ -45,23 +45,23 @@ const KEYS: Command = Command {
 };
 
 fn keys(ctx: &mut Ctx<'_>, args: Args<'_>, progress: &mut Progress) -> Result<Slice, CommandError> {
-    visit(ctx, progress, args.at(1), ENTRIES_PER_SLICE, None)?;
+    let is_busy = visit(ctx, progress, args.at(1), ENTRIES_PER_SLICE, None)?;
     let is_decided = Search::kept(progress).is_none_or(Search::is_decided);
-    if progress.cursor != 0 || !is_decided {
+    if is_busy || progress.cursor != 0 || !is_decided {
         return Ok(Slice::Again);
     }
     answer(ctx, progress);
     Ok(Slice::Done)
 }
 
-/// One slice: visits so many entries at most and keeps the names that match.
+/// One slice: visits so many entries at most and keeps the names that match. True if it came to a busy stripe.
 fn visit(
     ctx: &mut Ctx<'_>,
     progress: &mut Progress,
     pattern: &[u8],
     entries: usize,
     type_name: Option<&[u8]>,
-) -> Result<(), CommandError> {
+) -> Result<bool, CommandError> {
     let Progress { cursor, count, found, kept, passed, .. } = progress;
     let kept = match kept {
         Some(kept) => kept,
@@ -72,16 +72,21 @@ fn visit(
     let of_type = |name: &str| type_name.is_none_or(|wanted| wanted.eq_ignore_ascii_case(name.as_bytes()));
     // The walk's end is cursor 0, and so is its start.
     let mut walks = search.resume(&mut reply, count) && (*cursor != 0 || *passed == 0);
-    let mut left = entries;
+    let (mut left, mut is_busy) = (entries, false);
     while walks && left > 0 && search.has_steps() {
         let mut look = left.min(ENTRIES_PER_LOOK);
         let mut visited = 0;
-        *cursor = ctx.data.scan(*cursor, look, STRIPES, |entry| {
+        let next = ctx.data.scan(*cursor, look, STRIPES, |entry| {
             visited += 1;
             if of_type(entry.kind().type_name()) {
                 search.meet(entry.key(), &mut reply, count);
             }
         });
+        let Some(next) = next else {
+            is_busy = true;
+            break;
+        };
+        *cursor = next;
         // Whole buckets are visited.
         look = look.max(visited);
         left = left.saturating_sub(look);
@@ -91,7 +96,7 @@ fn visit(
     if !reply.is_empty() {
         found.push(Arc::new(reply.take_bytes()));
     }
-    Ok(())
+    Ok(is_busy)
 }
 
 /// Writes the names that were found; the next sliced command of the same batch starts anew.
@@ -182,9 +187,13 @@ fn scan(ctx: &mut Ctx<'_>, args: Args<'_>, progress: &mut Progress) -> Result<Sl
         progress.cursor = cursor;
     }
     let entries = count.min(ENTRIES_MAX).saturating_sub(progress.passed);
-    visit(ctx, progress, pattern, entries, type_name)?;
+    let is_busy = visit(ctx, progress, pattern, entries, type_name)?;
     let is_decided = Search::kept(progress).is_none_or(Search::is_decided);
-    let is_over = progress.cursor == 0 || progress.passed >= count.min(ENTRIES_MAX);
+    let is_over = match is_busy {
+        // The client may come back to the busy stripe, once it has got on.
+        true => progress.passed > 0 && progress.cursor != 0,
+        false => progress.cursor == 0 || progress.passed >= count.min(ENTRIES_MAX),
+    };
     if !is_over || !is_decided {
         return Ok(Slice::Again);
     }

@@ -260,7 +260,7 @@ fn populate(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -
         }
         let name = [prefix, format!(":{index}").as_bytes()].concat();
         let key = Key { bytes: &name, hash: ctx.journal.hasher.hash(&name) };
-        let Some(mut stripe) = database.lock(stripe_of(key.hash), None) else { continue };
+        let mut stripe = database.lock_alone(stripe_of(key.hash));
         if stripe.look(key, ctx.journal).is_some() {
             continue;
         }

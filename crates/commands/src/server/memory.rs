@@ -118,7 +118,7 @@ fn stats(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     let with_keys = ctx.data.databases.iter().filter(|(_, database)| !database.is_empty());
     let overheads: Vec<(usize, u64, u64)> = with_keys
         .map(|(number, database)| {
-            let (main, expires) = database.overhead_bytes();
+            let (main, expires) = database.overhead_bytes(ctx.data.journal.worker);
             (number, main as u64, expires as u64)
         })
         .collect();

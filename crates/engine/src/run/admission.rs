@@ -77,13 +77,13 @@ impl Admission {
         let samples = instance.settings.maxmemory_samples() as usize;
         for _ in 0..EVICTIONS_MAX {
             if self.evictor.evict_one(databases, policy, samples, journal).is_none() {
-                return if databases.has_unused() { Room::Unused } else { Room::Lacking };
+                return if databases.has_unused(journal.worker) { Room::Unused } else { Room::Lacking };
             }
             if instance.limited_bytes() <= limit {
                 return Room::Enough;
             }
         }
-        if databases.has_unused() { Room::Unused } else { Room::Gaining }
+        if databases.has_unused(journal.worker) { Room::Unused } else { Room::Gaining }
     }
 }
 

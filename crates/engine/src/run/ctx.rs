@@ -8,6 +8,7 @@
 use crate::run::data::Data;
 use crate::state::instance::Instance;
 use crate::state::session::Session;
+use keyspace::waiting::ALONE;
 use keyspace::{Database, Journal};
 use observe::record::{Recorder, Snapshot};
 use parking_lot::MutexGuard;
@@ -54,15 +55,18 @@ impl Drop for Discarded {
     fn drop(&mut self) {
         /// Entries told under one hold of the recorder's lock.
         const PER_LOCK: usize = 1000;
-        let journal = Journal::new(self.hasher.clone(), 1);
+        let mut journal = Journal::new(self.hasher.clone(), 1);
+        // Nobody else has the database any more.
+        journal.worker = ALONE;
         let mut cursor = 0;
         loop {
             let mut recorder = self.recorder.lock();
-            cursor = self.database.scan(cursor, PER_LOCK, usize::MAX, &journal, |entry| {
+            let next = self.database.scan(cursor, PER_LOCK, usize::MAX, &journal, |entry| {
                 let (key_bytes, value_bytes) = (entry.key().len(), entry.value_bytes());
                 recorder.removed(entry.prefix(), key_bytes, value_bytes, entry.memory_bytes());
             });
-            if cursor == 0 {
+            cursor = next.unwrap_or(cursor);
+            if next == Some(0) {
                 return;
             }
         }

@@ -16,10 +16,6 @@ use keyspace::{
 };
 use observe::record::Recorder;
 use parking_lot::MutexGuard;
-use std::time::Duration;
-
-/// How long a worker waits for one stripe before it parks the command and serves others.
-pub(crate) const LOCK_PATIENCE: Duration = Duration::from_micros(50);
 
 /// Position of a stripe in the order of locks.
 pub(crate) type LockId = u32;
@@ -38,11 +34,6 @@ pub(crate) enum Locks<'a> {
 }
 
 impl<'a> Locks<'a> {
-    /// Takes stripes in ascending order of their ids.
-    fn of(held: Vec<(LockId, Locked<'a>)>) -> Locks<'a> {
-        if held.is_empty() { Locks::None } else { Locks::Many(held) }
-    }
-
     #[inline(always)]
     fn get(&mut self, id: LockId) -> Option<&mut Locked<'a>> {
         match self {
@@ -56,25 +47,13 @@ impl<'a> Locks<'a> {
     }
 }
 
-/// Locks the stripes with these ids, which ascend without repetition. None if one was not to be had in time; then
-/// none is held.
-pub(crate) fn lock_all<'a>(databases: &'a Databases, ids: &[LockId], now_ms: i64) -> Option<Locks<'a>> {
-    let mut locks = Vec::with_capacity(ids.len());
-    for &id in ids {
-        let (database, stripe) = (id as usize / keyspace::STRIPES, id as usize % keyspace::STRIPES);
-        locks.push((id, databases.get(database, now_ms).lock(stripe, Some(LOCK_PATIENCE))?));
-    }
-    Some(Locks::of(locks))
-}
-
-/// As [`lock_all`], behind the gate, where nobody else can hold a stripe.
+/// Locks the stripes with these ids, which ascend without repetition, behind the gate, where nobody else can hold one.
 pub(crate) fn lock_uncontended<'a>(databases: &'a Databases, ids: &[LockId], now_ms: i64) -> Locks<'a> {
     let lock = |&id: &LockId| {
         let (database, stripe) = (id as usize / keyspace::STRIPES, id as usize % keyspace::STRIPES);
-        let locked = databases.get(database, now_ms).lock(stripe, None);
-        (id, locked.expect("a lock without a limit is taken"))
+        (id, databases.get(database, now_ms).lock_alone(stripe))
     };
-    Locks::of(ids.iter().map(lock).collect())
+    if ids.is_empty() { Locks::None } else { Locks::Many(ids.iter().map(lock).collect()) }
 }
 
 /// See the module's text.
@@ -213,13 +192,6 @@ impl<'a> Data<'a> {
         stripe.watch(key, flag, journal)
     }
 
-    /// Takes back the watches of a session whose stripes are held.
-    pub(crate) fn unwatch<'k>(&mut self, watched: impl Iterator<Item = &'k Watched>, flag: &WatchFlag) {
-        for key in watched {
-            self.stripe(key.database, key.hash).0.unwatch(key.hash, flag);
-        }
-    }
-
     /// Whether a watched key is gone; its stripe is held.
     pub(crate) fn is_gone(&mut self, watched: &Watched) -> bool {
         let key = Key { bytes: &watched.key, hash: watched.hash };
@@ -241,11 +213,11 @@ impl<'a> Data<'a> {
         count: usize,
         stripes_max: usize,
         visit: impl FnMut(EntryRef<'_>),
-    ) -> u64 {
+    ) -> Option<u64> {
         debug_assert!(matches!(self.locks, Locks::None));
         match self.databases.existing(self.database) {
             Some(database) => database.scan(cursor, count, stripes_max, self.journal, visit),
-            None => 0,
+            None => Some(0),
         }
     }
 

@@ -7,8 +7,8 @@
 //! they will need can be fetched while the first ones run; they are executed strictly in order.
 //!
 //! Invariants: (1) the order of locks is gate, stripes ascending, a leaf; the worker's own recorder is locked inside the
-//! gate and never waited for by a thread that holds a stripe; (2) no stripe is waited for longer than `LOCK_PATIENCE`:
-//! the command is parked and tried again, and takes the gate after `LOCK_RETRIES_MAX` retries; (3) every command writes
+//! gate and never waited for by a thread that holds a stripe; (2) no command waits long for its stripes: it is parked, see
+//! `contention`; (3) every command writes
 //! exactly one reply, unless it was parked or CLIENT REPLY says otherwise; (4) whatever is recorded about a command is
 //! recorded from here.
 //!
@@ -16,8 +16,9 @@
 
 use crate::registry::Registry;
 use crate::run::admission::{Admission, Refusal, Room, admit};
+use crate::run::contention::{Contention, Loss, Lost, id_of};
 use crate::run::ctx::Ctx;
-use crate::run::data::{Data, LockId, Locks, lock_all, lock_id};
+use crate::run::data::{Data, LockId, Locks};
 use crate::run::prepared::{Prepared, UNKNOWN};
 use crate::run::recording::{self, Arrival, Clock, Timing};
 use crate::run::runner::{AloneRoom, Step, call, key_ids};
@@ -27,6 +28,7 @@ use crate::spec::flags::NOT_QUEUED;
 use crate::state::instance::Instance;
 use crate::state::session::{ReplyMode, Session};
 use keyspace::locks::Place;
+use keyspace::waiting::ALONE;
 use keyspace::{Databases, Journal};
 use observe::os::clock;
 use observe::record::latency::Stage;
@@ -41,8 +43,6 @@ pub const BATCH_MAX: usize = 64;
 /// Replies that a client has not taken above which no more of its requests are executed: it may read them first. With
 /// the requests that are read meanwhile and the slack of both buffers, a client that reads nothing costs at most 1 MiB.
 pub const UNSENT_PAUSE_BYTES: usize = 768 << 10;
-/// Tries for the locks of one command before it takes the gate.
-const LOCK_RETRIES_MAX: u8 = 8;
 /// Turns of the timer, ten a second, after which databases that stay without keys are given back.
 const UNUSED_TICKS: u32 = 20;
 /// Expired keys removed in one turn of the timer, times `active-expire-effort`: about a millisecond's worth.
@@ -57,9 +57,11 @@ type Batch<'a> = SmallVec<[Prepared<'a>; BATCH_MAX]>;
 pub enum End {
     /// Every request was executed, or the session is closing.
     Done,
-    /// Request number `at` could not go on: its stripes were taken, or it is a sliced command with more to do. It is
-    /// to be run again, later.
+    /// Request number `at` did not get its stripes: it is to be run again when others had their turn, or when the worker
+    /// is woken, or after a millisecond.
     Parked { at: usize },
+    /// Request number `at` has done a slice of its work, and is to be run again when others had their turn.
+    Sliced { at: usize },
     /// The replies so far are as many as the client may leave unread; request number `at` is the first not executed.
     Full { at: usize },
 }
@@ -67,7 +69,7 @@ pub enum End {
 /// What a parked command takes along.
 #[derive(Default)]
 pub struct Parked {
-    lock_retries: u8,
+    loss: Loss,
     progress: Progress,
 }
 
@@ -87,6 +89,7 @@ struct Station {
     place: Place,
     journal: Journal,
     admission: Admission,
+    contention: Contention,
     lock_ids: Vec<LockId>,
     /// What was received and sent since the recorder was told.
     traffic: Traffic,
@@ -98,12 +101,15 @@ struct Station {
 
 impl Executor {
     pub fn new(instance: Arc<Instance>, worker: usize, place: Place, seed: u64) -> Executor {
-        let journal = Journal::new(instance.hasher.clone(), seed);
+        let mut journal = Journal::new(instance.hasher.clone(), seed);
+        journal.worker = worker as u8;
+        let contention = Contention::new(journal.worker, Arc::clone(&instance.waiting));
         let station = Station {
             worker,
             place,
             journal,
             admission: Admission::default(),
+            contention,
             lock_ids: Vec::new(),
             traffic: Traffic::default(),
             reply_room: UNSENT_PAUSE_BYTES,
@@ -140,10 +146,9 @@ impl Executor {
                 }
                 Step::Busy => {
                     instance.counters.lock_retries.fetch_add(1, Relaxed);
-                    parked.lock_retries += 1;
                     return End::Parked { at };
                 }
-                Step::Again => return End::Parked { at },
+                Step::Again => return End::Sliced { at },
                 Step::Reclaim => instance.gate.alone().release_unused(),
                 Step::Full => return End::Full { at },
             }
@@ -178,7 +183,7 @@ impl Executor {
         more |= matches!(room, Room::Gaining | Room::Unused);
         let mut reclaims = room == Room::Unused;
         if age && *worker == 0 {
-            *unused_ticks = if databases.has_unused() { *unused_ticks + 1 } else { 0 };
+            *unused_ticks = if databases.has_unused(*worker as u8) { *unused_ticks + 1 } else { 0 };
             reclaims |= *unused_ticks >= UNUSED_TICKS;
         }
         let mut recorder = instance.recorders[*worker].lock();
@@ -219,8 +224,9 @@ impl Executor {
 
     /// Unregisters what a closed session left in the keyspace.
     pub fn close(&mut self, session: &mut Session) {
-        let databases = self.instance.gate.enter(&mut self.station.place);
-        transaction::unwatch(session, &databases);
+        transaction::unwatch(session);
+        let Station { place, contention, .. } = &mut self.station;
+        contention.give_up(&self.instance.gate.enter(place), session.client.id);
     }
 }
 
@@ -258,7 +264,8 @@ impl Station {
                 step = Step::Full;
                 break;
             }
-            step = execute(&mut ctx, request, &mut self.admission, &mut self.lock_ids, clock, parked);
+            let Station { admission, contention, lock_ids, .. } = self;
+            step = execute(&mut ctx, request, admission, contention, lock_ids, clock, parked);
             if step != Step::Done {
                 break;
             }
@@ -284,6 +291,8 @@ impl Station {
         instance.counters.gate_escalations.fetch_add(1, Relaxed);
         let before = reply.mark();
         let mut databases = instance.gate.alone();
+        let worker = std::mem::replace(&mut self.journal.worker, ALONE);
+        self.contention.give_up(&databases, session.client.id);
         let mut room = AloneRoom { instance, worker: self.worker, journal: &mut self.journal, clock };
         match request.entry.map(|entry| entry.command.run) {
             Some(Run::Transaction) => {
@@ -292,6 +301,7 @@ impl Station {
             _ => room.run(&mut databases, request, session, reply),
         }
         drop(databases);
+        self.journal.worker = worker;
         settle_reply(session, reply, before);
         recording::settle(&mut self.journal, &mut instance.recorders[self.worker].lock(), instance);
     }
@@ -325,6 +335,7 @@ fn execute<'a>(
     ctx: &mut Ctx<'a>,
     request: &Prepared<'a>,
     admission: &mut Admission,
+    contention: &mut Contention,
     lock_ids: &mut Vec<LockId>,
     clock: &Clock,
     parked: &mut Parked,
@@ -350,13 +361,13 @@ fn execute<'a>(
     } else {
         match command.run {
             Run::Alone(_) => Step::Alone,
-            _ if parked.lock_retries > LOCK_RETRIES_MAX => Step::Alone,
-            Run::Transaction => transaction::execute(ctx, request, lock_ids, clock),
-            _ => lock_and_call(ctx, request, command, lock_ids, clock, &mut parked.progress),
+            Run::Transaction => {
+                transaction::execute(ctx, request, contention, lock_ids, clock, &mut parked.loss)
+            }
+            _ => lock_and_call(ctx, request, command, contention, lock_ids, clock, parked),
         }
     };
     if step == Step::Done {
-        parked.lock_retries = 0;
         settle_reply(ctx.session, ctx.reply, before);
     }
     step
@@ -375,71 +386,67 @@ fn lock_and_call<'a>(
     ctx: &mut Ctx<'a>,
     request: &Prepared<'a>,
     command: &'static Command,
+    contention: &mut Contention,
     lock_ids: &mut Vec<LockId>,
     clock: &Clock,
-    progress: &mut Progress,
+    parked: &mut Parked,
 ) -> Step {
     let mut timing = clock.start(&mut ctx.data.recorder, command.flags);
     ctx.data.database = ctx.session.database;
-    if !lock(ctx, request, command, lock_ids, &mut timing) {
-        return Step::Busy;
+    match lock(ctx, request, command, contention, lock_ids, &mut timing, &mut parked.loss) {
+        Ok(()) => {}
+        Err(Lost::Park) => return Step::Busy,
+        Err(Lost::TooWide) => return Step::Alone,
     }
-    timing.earlier_ns = progress.run_ns;
-    let slice = call(ctx, request, command, clock, timing, progress);
+    timing.earlier_ns = parked.progress.run_ns;
+    let slice = call(ctx, request, command, clock, timing, &mut parked.progress);
     ctx.data.locks = Locks::None;
     if slice == Slice::Again {
-        progress.run_ns = timing.run_ns();
+        parked.progress.run_ns = timing.run_ns();
         return Step::Again;
     }
     Step::Done
 }
 
-/// Locks the stripes of the request's keys; false if one was not to be had in time.
+/// Locks the stripes of the request's keys.
 #[inline(always)]
 fn lock<'a>(
     ctx: &mut Ctx<'a>,
     request: &Prepared<'a>,
     command: &'static Command,
+    contention: &mut Contention,
     lock_ids: &mut Vec<LockId>,
     timing: &mut Timing,
-) -> bool {
+    loss: &mut Loss,
+) -> Result<(), Lost> {
     ctx.data.first = request.key;
     let now_ms = ctx.data.now_ms();
     if let Some(key) = request.key {
         let database = ctx.data.databases.get(ctx.data.database, now_ms);
-        let stripe = keyspace::hash::stripe_of(key.hash);
-        let Some(locked) = lock_one(database, stripe, timing) else { return false };
-        ctx.data.locks = Locks::One(lock_id(ctx.data.database, key.hash), locked);
-        return true;
-    }
-    if command.keys.is_empty() {
-        return true;
-    }
-    lock_ids.clear();
-    key_ids(request.args, command, ctx.data.database, ctx.data.databases, ctx.data.journal, lock_ids);
-    lock_ids.sort_unstable();
-    lock_ids.dedup();
-    let started = clock::now();
-    let Some(locks) = lock_all(ctx.data.databases, lock_ids, now_ms) else { return false };
-    timing.lock_ns = clock::now().ns_since(started);
-    ctx.data.locks = locks;
-    true
-}
-
-/// Locks one stripe; the clock is read only if it was not free.
-#[inline(always)]
-fn lock_one<'a>(
-    database: &'a keyspace::Database,
-    stripe: usize,
-    timing: &mut Timing,
-) -> Option<keyspace::Locked<'a>> {
-    if let Some(locked) = database.try_lock(stripe) {
-        return Some(locked);
+        let id = id_of(ctx.data.database, key);
+        if !loss.is_any()
+            && let Some(locked) = contention.lock_one(database, key)
+        {
+            ctx.data.locks = Locks::One(id, locked);
+            return Ok(());
+        }
+        lock_ids.clear();
+        lock_ids.push(id);
+    } else if command.keys.is_empty() {
+        return Ok(());
+    } else {
+        lock_ids.clear();
+        key_ids(request.args, command, ctx.data.database, ctx.data.databases, ctx.data.journal, lock_ids);
+        lock_ids.sort_unstable();
+        lock_ids.dedup();
     }
     let started = clock::now();
-    let locked = database.lock(stripe, Some(crate::run::data::LOCK_PATIENCE));
-    timing.lock_ns = clock::now().ns_since(started);
-    locked
+    let client = ctx.session.client.id;
+    let locks = contention.lock_all(ctx.data.databases, lock_ids, now_ms, client, loss);
+    (timing.lock_ns, timing.parked_ns) = (clock::now().ns_since(started), loss.lasting_ns());
+    ctx.data.locks = locks?;
+    *loss = Loss::default();
+    Ok(())
 }
 
 /// Applies CLIENT REPLY to what a command has just written.

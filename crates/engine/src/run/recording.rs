@@ -50,6 +50,8 @@ pub(crate) struct Timing {
     misses: u64,
     /// Nanoseconds spent waiting for stripes.
     pub lock_ns: u64,
+    /// Nanoseconds since it was parked for want of stripes.
+    pub parked_ns: u64,
     /// Nanoseconds that earlier slices of the command took.
     pub earlier_ns: u64,
 }
@@ -71,7 +73,7 @@ impl Clock {
         let weight = if recorder.switches.profiling { recorder.sample() } else { 0 };
         let timed = weight > 0 || self.time_all || !flags.has(BRIEF);
         let started = timed.then(clock::now);
-        Timing { weight, started, misses: recorder.counters.misses, lock_ns: 0, earlier_ns: 0 }
+        Timing { weight, started, misses: recorder.counters.misses, lock_ns: 0, parked_ns: 0, earlier_ns: 0 }
     }
 }
 
@@ -143,8 +145,9 @@ fn time(ran: &Ran<'_>, recorder: &mut Recorder, instance: &Instance, client: &Cl
             let waited_ns = started.ns_since(clock.arrived.at);
             recorder.latency.record(request.index(), Stage::Wait, waited_ns, weight * clock.arrived.weight);
         }
-        if timing.lock_ns > 0 {
-            recorder.latency.record(request.index(), Stage::Lock, timing.lock_ns, weight);
+        let waited_ns = timing.lock_ns.max(timing.parked_ns);
+        if waited_ns > 0 {
+            recorder.latency.record(request.index(), Stage::Lock, waited_ns, weight);
         }
     }
     let run_us = run_ns / 1000;

@@ -2,15 +2,16 @@
 //!
 //! EXEC locks the stripes of all its commands' keys and of the watched keys at once, checks the watches, and runs: nobody
 //! sees a half of it. What cannot be locked that way (commands that walk the keyspace, more than
-//! `TRANSACTION_STRIPES_MAX` stripes) runs behind the gate, with nobody else inside.
+//! `STRIPES_MAX` stripes) runs behind the gate, with nobody else inside.
 //!
 //! Not a rollback: as in Redis, a command that fails leaves the others' effects in place.
 //!
 //! Thread safety: works on one session inside one batch.
 
 use crate::error::CommandError;
+use crate::run::contention::{Contention, Loss, Lost, STRIPES_MAX};
 use crate::run::ctx::Ctx;
-use crate::run::data::{LockId, Locks, lock_all, lock_id};
+use crate::run::data::{LockId, Locks, lock_id};
 use crate::run::prepared::Prepared;
 use crate::run::recording::{self, Clock};
 use crate::run::runner::{AloneRoom, Step, call, key_ids};
@@ -22,18 +23,10 @@ use keyspace::{Databases, Journal};
 use std::sync::atomic::Ordering::Relaxed;
 use wire::Reply;
 
-/// Stripes one transaction locks at most; a wider one takes the gate, which is then cheaper.
-const TRANSACTION_STRIPES_MAX: usize = 64;
-
-/// Takes back every watch of a session; the caller holds no stripe.
-pub fn unwatch(session: &mut Session, databases: &Databases) {
-    let Some(flag) = session.watch_flag.take() else { return };
-    for (watched, _) in std::mem::take(&mut session.watched) {
-        let database = databases.existing(watched.database);
-        if let Some(mut locked) = database.and_then(|database| database.lock(stripe_of(watched.hash), None)) {
-            locked.unwatch(watched.hash, &flag);
-        }
-    }
+/// Ends every watch of a session: the stripes find out by themselves that nobody has the flag any more.
+pub fn unwatch(session: &mut Session) {
+    session.watch_flag = None;
+    session.watched.clear();
     session.watched_bytes = 0;
     session.show_transaction();
 }
@@ -55,7 +48,7 @@ pub(crate) fn refuse(ctx: &mut Ctx<'_>, request: &Prepared<'_>, refusal: &Comman
     let is_exec = request.entry.is_some_and(|entry| matches!(entry.command.run, Run::Transaction));
     if is_exec {
         leave(ctx.session);
-        unwatch(ctx.session, ctx.data.databases);
+        unwatch(ctx.session);
         let reason = refusal.text();
         let reason = reason.strip_prefix("ERR ").unwrap_or(reason);
         let abort = format!("EXECABORT Transaction discarded because of: {reason}");
@@ -94,22 +87,29 @@ pub(crate) fn queue(ctx: &mut Ctx<'_>, request: &Prepared<'_>, command: &'static
 pub(crate) fn execute<'a>(
     ctx: &mut Ctx<'a>,
     request: &Prepared<'_>,
+    contention: &mut Contention,
     lock_ids: &mut Vec<LockId>,
     clock: &Clock,
+    loss: &mut Loss,
 ) -> Step {
     let Some(multi) = &ctx.session.multi else {
         return fail(ctx, request, CommandError::EXEC_WITHOUT_MULTI);
     };
     if multi.broken {
         leave(ctx.session);
-        unwatch(ctx.session, ctx.data.databases);
+        unwatch(ctx.session);
         return fail(ctx, request, CommandError::EXEC_ABORTED);
     }
     if !plan(multi, ctx.session, ctx.data.databases, ctx.data.journal, lock_ids) {
         return Step::Alone;
     }
-    let Some(locks) = lock_all(ctx.data.databases, lock_ids, ctx.data.now_ms()) else { return Step::Busy };
-    ctx.data.locks = locks;
+    let (now_ms, client) = (ctx.data.now_ms(), ctx.session.client.id);
+    match contention.lock_all(ctx.data.databases, lock_ids, now_ms, client, loss) {
+        Ok(locks) => ctx.data.locks = locks,
+        Err(Lost::Park) => return Step::Busy,
+        Err(Lost::TooWide) => return Step::Alone,
+    }
+    *loss = Loss::default();
     let Some(multi) = leave(ctx.session) else { return Step::Done };
     let broken = take_watches(ctx);
     if broken {
@@ -164,7 +164,7 @@ fn plan(
     ids.extend(session.watched.keys().map(|watched| lock_id(watched.database, watched.hash)));
     ids.sort_unstable();
     ids.dedup();
-    ids.len() <= TRANSACTION_STRIPES_MAX
+    ids.len() <= STRIPES_MAX
 }
 
 /// Ends the session's watches, whose stripes are held; true if a watched key was changed or has expired.
@@ -172,7 +172,6 @@ fn take_watches(ctx: &mut Ctx<'_>) -> bool {
     let Some(flag) = ctx.session.watch_flag.take() else { return false };
     let watched = std::mem::take(&mut ctx.session.watched);
     let expired = watched.iter().any(|(key, &existed)| existed && ctx.data.is_gone(key));
-    ctx.data.unwatch(watched.keys(), &flag);
     ctx.session.watched_bytes = 0;
     ctx.session.show_transaction();
     expired || flag.load(Relaxed)
@@ -188,7 +187,7 @@ pub(crate) fn run_alone(
 ) {
     let Some(multi) = leave(session) else { return };
     let broken = session.is_watch_broken() || has_expired(session, databases, room.journal);
-    unwatch(session, databases);
+    unwatch(session);
     if broken {
         reply.null_array();
     } else {
@@ -206,7 +205,7 @@ fn has_expired(session: &Session, databases: &Databases, journal: &mut Journal) 
     session.watched.iter().filter(|&(_, &existed)| existed).any(|(watched, _)| {
         let key = keyspace::Key { bytes: &watched.key, hash: watched.hash };
         let database = databases.existing(watched.database);
-        let locked = database.and_then(|database| database.lock(stripe_of(watched.hash), None));
+        let locked = database.map(|database| database.lock_alone(stripe_of(watched.hash)));
         locked.is_none_or(|mut locked| locked.look(key, journal).is_none())
     })
 }

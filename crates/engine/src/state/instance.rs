@@ -19,6 +19,7 @@ use crate::state::spikes::Spikes;
 use crate::state::windows::Windows;
 use keyspace::eviction::Policy;
 use keyspace::locks::{Gate, Place, Shared};
+use keyspace::waiting::Waiting;
 use keyspace::{Databases, KeyHasher};
 use observe::os::clock::{self, Ticks};
 use observe::record::prefix;
@@ -39,6 +40,8 @@ pub struct Instance {
     pub registry: &'static Registry,
     pub settings: Arc<Settings>,
     pub gate: Gate<Databases>,
+    /// Who waits for stripes.
+    pub waiting: Arc<Waiting>,
     pub clients: Clients,
     pub hasher: KeyHasher,
     pub prefix_tree: Arc<PrefixTree>,
@@ -111,7 +114,9 @@ impl Instance {
             HashFunction::Foldhash => KeyHasher::fold(seed),
             HashFunction::Siphash => KeyHasher::sip(),
         };
-        let (gate, mut places) = Gate::new(Databases::new(settings.databases()), workers + 1);
+        let databases = Databases::new(settings.databases());
+        let waiting = Arc::clone(databases.waiting());
+        let (gate, mut places) = Gate::new(databases, workers + 1);
         let visitor = places.pop().expect("one place more than workers");
         let prefix_tree = Arc::new(PrefixTree::default());
         let switches = switches_of(&settings);
@@ -120,6 +125,7 @@ impl Instance {
         let instance = Instance {
             registry,
             gate,
+            waiting,
             clients: Clients::default(),
             hasher,
             recorders: (0..workers as u64 + 1).map(|worker| Arc::new(Mutex::new(recorder(worker)))).collect(),

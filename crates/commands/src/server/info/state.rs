@@ -90,7 +90,7 @@ fn mean_ttl_ms(database: &Database, journal: &mut Journal) -> i64 {
         (0..STRIPES).map(|step| (first + step) % STRIPES).filter(|&stripe| database.stripe_len(stripe) > 0);
     let (mut sum_ms, mut count) = (0_i64, 0_i64);
     for stripe in occupied.take(SAMPLED_STRIPES) {
-        let Some(locked) = database.try_lock(stripe) else { continue };
+        let Some(locked) = database.try_lock(stripe, journal.worker) else { continue };
         locked.walk(0, SAMPLED_PER_STRIPE, journal, |entry| {
             if let Some(expiry_ms) = entry.expiry_ms() {
                 sum_ms = sum_ms.saturating_add(expiry_ms - journal.now_ms);

@@ -1,0 +1,221 @@
+//! Contention: what a command does that does not get its stripes.
+//!
+//! It spins for [`LOCK_PATIENCE`], all of its stripes together, once. Then it registers its worker at the stripe it has
+//! lost, looks once more, and is parked: it holds nothing, and the worker serves others. It is tried again whenever the
+//! worker has gone round its connections, and at least once a millisecond. After [`WAY_AFTER_NS`] its worker asks for the
+//! right of way for it; when it has it, the command's stripes are marked, and no other worker can take them before it.
+//!
+//! Not the marks and queues themselves: `keyspace::waiting`.
+//!
+//! Invariants: (1) nothing is held across a turn: neither latches nor, without the request that wants it, the right of
+//! way; (2) one request of a worker at a time has a claim; its marks are set again at each try, because FLUSHALL and
+//! SWAPDB may have taken the marked stripes away; (3) nobody takes the gate because a stripe is contended, unless it wants
+//! more than [`STRIPES_MAX`] of them.
+//!
+//! Thread safety: one per worker.
+
+use crate::run::data::{LockId, Locks, lock_id};
+use keyspace::waiting::Waiting;
+use keyspace::{Database, Databases, Key, Patience, STRIPES};
+use observe::os::clock::{self, Ticks};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a command spins for its stripes before it is parked.
+const LOCK_PATIENCE: Duration = Duration::from_micros(50);
+/// How long a command has lost before its worker asks for the right of way.
+const WAY_AFTER_NS: u64 = 1_000_000;
+/// Stripes that are marked for one command at most; a wider one that keeps losing takes the gate.
+pub(crate) const STRIPES_MAX: usize = 64;
+
+/// What a parked command remembers of its stripes.
+#[derive(Default)]
+pub(crate) struct Loss {
+    /// When it lost for the first time.
+    since: Option<Ticks>,
+    /// Where its worker is registered for it.
+    registered: Option<LockId>,
+}
+
+impl Loss {
+    /// Nanoseconds since the first loss.
+    pub(crate) fn lasting_ns(&self) -> u64 {
+        self.since.map_or(0, |since| clock::now().ns_since(since))
+    }
+
+    /// Whether it has lost before.
+    #[inline(always)]
+    pub(crate) fn is_any(&self) -> bool {
+        self.since.is_some()
+    }
+
+    fn patience(&self) -> Patience {
+        Patience::new(if self.since.is_none() { LOCK_PATIENCE } else { Duration::ZERO })
+    }
+}
+
+/// See the module's text.
+pub(crate) struct Contention {
+    worker: u8,
+    waiting: Arc<Waiting>,
+    claim: Option<Claim>,
+}
+
+/// A request that wants or has the right of way.
+struct Claim {
+    client: u64,
+    /// The stripes marked for it.
+    marked: Vec<LockId>,
+}
+
+/// A command did not get its stripes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Lost {
+    /// It is to be parked.
+    Park,
+    /// It wants too many: it is to run alone.
+    TooWide,
+}
+
+impl Contention {
+    pub(crate) fn new(worker: u8, waiting: Arc<Waiting>) -> Contention {
+        Contention { worker, waiting, claim: None }
+    }
+
+    /// Locks the stripe of a command's only key, the usual case.
+    #[inline(always)]
+    pub(crate) fn lock_one<'a>(&self, database: &'a Database, key: Key<'_>) -> Option<keyspace::Locked<'a>> {
+        database.try_lock(keyspace::hash::stripe_of(key.hash), self.worker)
+    }
+
+    /// Locks the stripes with these ids, which ascend without repetition; all of them or none.
+    pub(crate) fn lock_all<'a>(
+        &mut self,
+        databases: &'a Databases,
+        ids: &[LockId],
+        now_ms: i64,
+        client: u64,
+        loss: &mut Loss,
+    ) -> Result<Locks<'a>, Lost> {
+        if self.claim.as_ref().is_some_and(|claim| claim.client == client) {
+            self.mark(databases, ids);
+        }
+        let mut patience = loss.patience();
+        let lost = match self.try_all(databases, ids, now_ms, &mut patience) {
+            Ok(locks) => {
+                self.settle(databases, client, loss);
+                return Ok(locks);
+            }
+            Err(lost) => lost,
+        };
+        self.register(databases, lost, loss);
+        // It may have been given back before its holder could see that somebody waits.
+        let mut none = Patience::new(Duration::ZERO);
+        if let Ok(locks) = self.try_all(databases, ids, now_ms, &mut none) {
+            self.settle(databases, client, loss);
+            return Ok(locks);
+        }
+        if loss.lasting_ns() < WAY_AFTER_NS {
+            return Err(Lost::Park);
+        }
+        if ids.len() > STRIPES_MAX {
+            self.settle(databases, client, loss);
+            return Err(Lost::TooWide);
+        }
+        if self.claim.is_none() {
+            self.claim = Some(Claim { client, marked: Vec::new() });
+            self.waiting.ask_way(self.worker);
+        }
+        Err(Lost::Park)
+    }
+
+    fn try_all<'a>(
+        &self,
+        databases: &'a Databases,
+        ids: &[LockId],
+        now_ms: i64,
+        patience: &mut Patience,
+    ) -> Result<Locks<'a>, LockId> {
+        if let &[id] = ids {
+            let (database, stripe) = place_of(id);
+            let locked = databases.get(database, now_ms).lock(stripe, self.worker, patience);
+            return locked.map(|locked| Locks::One(id, locked)).ok_or(id);
+        }
+        let mut held = Vec::with_capacity(ids.len());
+        for &id in ids {
+            let (database, stripe) = place_of(id);
+            let database = databases.get(database, now_ms);
+            // Apart from the slow way, so that the usual one is inlined.
+            if let Some(locked) = database.try_lock(stripe, self.worker) {
+                held.push((id, locked));
+            } else if let Some(locked) = database.lock(stripe, self.worker, patience) {
+                held.push((id, locked));
+            } else {
+                return Err(id);
+            }
+        }
+        Ok(if held.is_empty() { Locks::None } else { Locks::Many(held) })
+    }
+
+    fn register(&self, databases: &Databases, lost: LockId, loss: &mut Loss) {
+        loss.since.get_or_insert_with(clock::now);
+        if loss.registered == Some(lost) {
+            return;
+        }
+        self.forget(databases, loss);
+        let (database, stripe) = place_of(lost);
+        if let Some(database) = databases.existing(database) {
+            self.waiting.register(database.mark(stripe), self.worker);
+            loss.registered = Some(lost);
+        }
+    }
+
+    /// Marks the stripes of the claiming command, if it is this worker's turn.
+    fn mark(&mut self, databases: &Databases, ids: &[LockId]) {
+        let Some(claim) = &mut self.claim else { return };
+        if !self.waiting.has_way(self.worker) {
+            return;
+        }
+        for &id in ids {
+            let (database, stripe) = place_of(id);
+            if let Some(database) = databases.existing(database) {
+                self.waiting.prefer(database.mark(stripe), self.worker);
+            }
+        }
+        claim.marked.clear();
+        claim.marked.extend_from_slice(ids);
+    }
+
+    /// A command has its stripes, or gives up: whatever it has asked for is taken back.
+    fn settle(&mut self, databases: &Databases, client: u64, loss: &mut Loss) {
+        self.forget(databases, loss);
+        self.give_up(databases, client);
+    }
+
+    fn forget(&self, databases: &Databases, loss: &mut Loss) {
+        let Some((database, stripe)) = loss.registered.take().map(place_of) else { return };
+        if let Some(database) = databases.existing(database) {
+            self.waiting.forget(database.mark(stripe), self.worker);
+        }
+    }
+
+    /// Gives back the right of way, or the place in its queue, if this client's request has it.
+    pub(crate) fn give_up(&mut self, databases: &Databases, client: u64) {
+        let Some(claim) = self.claim.take_if(|claim| claim.client == client) else { return };
+        for (database, stripe) in claim.marked.into_iter().map(place_of) {
+            if let Some(database) = databases.existing(database) {
+                self.waiting.release(database.mark(stripe), self.worker);
+            }
+        }
+        self.waiting.leave_way(self.worker);
+    }
+}
+
+fn place_of(id: LockId) -> (usize, usize) {
+    (id as usize / STRIPES, id as usize % STRIPES)
+}
+
+/// The id of a key's stripe.
+pub(crate) fn id_of(database: usize, key: Key<'_>) -> LockId {
+    lock_id(database, key.hash)
+}
