@@ -1,6 +1,6 @@
 //! The arrows between crates, proven from `cargo metadata`: an import that the architecture forbids fails here.
 //!
-//! Not a linter of modules: inside a crate the compiler and the reader decide.
+//! Not a linter of modules: for the files inside a crate see `tidy/circles.rs`.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -9,16 +9,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::provision::{self, Machine};
+use crate::provision::{self, Install, Machine};
 use crate::step::{self, Counts, Finished, Outcome};
 use crate::{arrows, docs, instructions, tidy};
-
-/// Whether missing tools may be installed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Install {
-    Allowed,
-    Never,
-}
 
 /// Runs everything; an error when anything failed.
 pub(crate) fn run(root: &Path, install: Install) -> Result<(), String> {

@@ -39,8 +39,8 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let root = repository_root();
     let outcome = match arguments.as_slice() {
-        ["check"] => check::run(&root, check::Install::Allowed),
-        ["check", "--no-install"] => check::run(&root, check::Install::Never),
+        ["check"] => check::run(&root, provision::Install::Allowed),
+        ["check", "--no-install"] => check::run(&root, provision::Install::Never),
         ["tidy"] => tidy_and_arrows(&root),
         ["docs"] => docs::write(&root),
         ["docs", "--check"] => docs::check(&root),

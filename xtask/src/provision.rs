@@ -8,7 +8,12 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::check::Install;
+/// Whether missing tools may be installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Install {
+    Allowed,
+    Never,
+}
 
 /// Open files the 10,000-connection test needs, with room for the test's own.
 const OPEN_FILES_MIN: u64 = 10_200;

@@ -1,11 +1,13 @@
 //! The house rules, as a test: what the style guide asks for and a compiler does not check.
 //!
-//! Each rule is a function from one file to its complaints, with a unit test of its own. Not a parser: the
-//! rules read lines, and err on the side of silence.
+//! Each rule is a function from one file, or from all of them, to its complaints, with a unit test of its own. Not a
+//! parser: the rules read lines, and err on the side of silence.
 //!
 //! 1. Every tracked or addable file is looked at (`git ls-files`), none outside the repository.
 //! 2. A rule never passes a file because it could not be read.
 
+#[path = "tidy/circles.rs"]
+mod circles;
 #[path = "tidy/rules.rs"]
 mod rules;
 #[path = "tidy/words.rs"]
@@ -42,8 +44,9 @@ pub(crate) fn check(root: &Path) -> Result<(), String> {
     let mut complaints: Vec<String> =
         files.iter().flat_map(|file| RULES.iter().flat_map(|rule| rule(file))).collect();
     complaints.extend(rules::lock_is_committed(&tracked(root)?));
+    complaints.extend(circles::circles(&files));
     if complaints.is_empty() {
-        println!("   {} files, {} rules", files.len(), RULES.len() + 1);
+        println!("   {} files, {} rules", files.len(), RULES.len() + 2);
         return Ok(());
     }
     Err(format!("{} complaints\n{}", complaints.len(), complaints.join("\n")))

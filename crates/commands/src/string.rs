@@ -1,7 +1,7 @@
 //! Strings: the commands that read and write them, one family.
 //!
-//! Here are the table and what its files share: how a value is answered and which encoding a new one gets. The
-//! commands themselves lie next to their literals in the files below.
+//! Here is what its files share: how a value is answered and which encoding a new one gets. The commands lie next to
+//! their literals in the files below, each of which has a table of its own.
 //!
 //! Invariants: (1) a value that is the canonical text of an i64 and was set as a whole is `StringInt`; (2) a command
 //! that changes part of a value leaves it `StringRaw` and its deadline alone.
@@ -24,30 +24,8 @@ const EMBEDDED_BYTES_MAX: usize = 44;
 /// Longest text of an i64.
 const INTEGER_BYTES_MAX: usize = 20;
 
-pub(crate) const COMMANDS: &[Command] = &[
-    get::GET,
-    set::SET,
-    counter::INCR,
-    many::MGET,
-    many::MSET,
-    part::APPEND,
-    counter::DECR,
-    counter::DECRBY,
-    set::DELIFEQ,
-    get::GETDEL,
-    get::GETEX,
-    part::GETRANGE,
-    set::GETSET,
-    counter::INCRBY,
-    counter::INCRBYFLOAT,
-    many::MSETNX,
-    set::PSETEX,
-    set::SETEX,
-    set::SETNX,
-    part::SETRANGE,
-    part::STRLEN,
-    part::SUBSTR,
-];
+pub(crate) const COMMANDS: &[&[Command]] =
+    &[get::COMMANDS, set::COMMANDS, counter::COMMANDS, many::COMMANDS, part::COMMANDS];
 
 /// The encoding of a value that is set as a whole.
 #[inline(always)]

@@ -1,7 +1,7 @@
 //! The configuration: redis.conf syntax and CONFIG, without any I/O.
 //!
-//! `table/` names every directive; `directive.rs` says what one is; `line.rs` splits lines, `value.rs` reads values and `check.rs` knows
-//! what single directives ask of them;
+//! `table/` names every directive; `directive.rs` says what one is, `known.rs` finds it; `line.rs` splits lines, `value.rs`
+//! reads values and `check.rs` knows what single directives ask of them;
 //! `load.rs` turns lines into [`Settings`], which the running server shares as an `Arc` and reads without locks where it
 //! is hot (`hot.rs`); `rewrite.rs` writes them back.
 //!
@@ -12,6 +12,7 @@
 mod check;
 mod directive;
 mod hot;
+mod known;
 pub mod line;
 mod load;
 mod rewrite;
@@ -19,8 +20,9 @@ mod settings;
 mod table;
 mod value;
 
-pub use directive::{Change, Directive, Kind, Refusal, Support, directives, find, suggestion};
+pub use directive::{Change, Directive, Kind, Refusal, Support};
 pub use hot::{BusyPoll, ClientClass, MaxmemoryPolicy, Observers, OutputBufferLimit};
+pub use known::{directives, find, suggestion};
 pub use load::{COMMAND_LINE, ConfigError, Loader, Notice, Place, Severity};
 pub use rewrite::rewrite;
 pub use settings::{Access, HashFunction, Settings, live_directives, reason_of};

@@ -9,7 +9,7 @@
 
 use crate::config::{self, Kind};
 use crate::registry::Entry;
-use crate::spec::command::{Argument, Secrecy};
+use crate::spec::argument::{Argument, Secrecy};
 use wire::Args;
 
 /// What stands in a secret argument's place, as in Redis.

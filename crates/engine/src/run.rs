@@ -9,4 +9,5 @@ pub mod data;
 pub mod dispatch;
 mod prepared;
 pub mod recording;
+mod runner;
 pub mod transaction;

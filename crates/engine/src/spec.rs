@@ -2,6 +2,14 @@
 //!
 //! Not how one runs; see `run`.
 
+pub mod argument;
 pub mod command;
+pub mod flags;
+pub mod group;
+pub mod key_spec;
 
+pub use argument::*;
 pub use command::*;
+pub use flags::*;
+pub use group::*;
+pub use key_spec::*;

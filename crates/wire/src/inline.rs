@@ -10,7 +10,7 @@
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::args::{OwnedArgs, Span};
-use crate::resp::ProtocolError;
+use crate::protocol_error::ProtocolError;
 
 /// How the words of a line were given back.
 pub(crate) enum Line {

@@ -8,10 +8,12 @@ pub mod args;
 pub mod extended;
 pub mod inline;
 pub mod number;
+pub mod protocol_error;
 pub mod reply;
 pub mod resp;
 
 pub use args::{Args, OwnedArgs, Span};
 pub use extended::Extended;
+pub use protocol_error::ProtocolError;
 pub use reply::{Mark, Protocol, Reply};
-pub use resp::{Limits, Parsed, ProtocolError, RequestParser};
+pub use resp::{Limits, Parsed, RequestParser};

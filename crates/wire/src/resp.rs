@@ -18,11 +18,9 @@
 //! Thread safety: plain data, one parser per connection.
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use std::fmt;
-
 use crate::args::{OwnedArgs, Span};
 use crate::inline::{self, Line};
-use crate::reply::Reply;
+use crate::protocol_error::ProtocolError;
 
 /// Longest inline line, count line or length line, without its last byte (Redis: PROTO_INLINE_MAX_SIZE).
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -76,63 +74,6 @@ pub enum Parsed {
     Rewritten(Box<OwnedArgs>),
     /// No whole request is left in the buffer.
     Incomplete,
-}
-
-/// Why the connection has to be closed; `Display` gives Redis's text without the leading `ERR `.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProtocolError {
-    /// `*x`, or more than [`ARGUMENTS_MAX`].
-    InvalidMultibulkLength,
-    /// `$x`, negative, or more than `proto-max-bulk-len`.
-    InvalidBulkLength,
-    /// A `\r` without its `\n`, or a bulk string longer than its header says.
-    InvalidCrlf,
-    /// Something else where an argument has to begin.
-    ExpectedDollar(u8),
-    /// A count line without an end.
-    TooBigMultibulkCount,
-    /// A length line without an end.
-    TooBigBulkCount,
-    /// An inline line without an end.
-    TooBigInline,
-    /// An inline line with an open quote.
-    UnbalancedQuotes,
-    /// More than [`ARGUMENTS_UNAUTHENTICATED_MAX`] arguments before AUTH.
-    UnauthenticatedMultibulkLength,
-    /// More than [`BULK_BYTES_UNAUTHENTICATED_MAX`] bytes of an argument before AUTH.
-    UnauthenticatedBulkLength,
-}
-
-impl fmt::Display for ProtocolError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Protocol error: ")?;
-        f.write_str(match self {
-            Self::InvalidMultibulkLength => "invalid multibulk length",
-            Self::InvalidBulkLength => "invalid bulk length",
-            Self::InvalidCrlf => "invalid CRLF in request",
-            Self::ExpectedDollar(got) => return write!(f, "expected '$', got '{}'", char::from(*got)),
-            Self::TooBigMultibulkCount => "too big mbulk count string",
-            Self::TooBigBulkCount => "too big bulk count string",
-            Self::TooBigInline => "too big inline request",
-            Self::UnbalancedQuotes => "unbalanced quotes in request",
-            Self::UnauthenticatedMultibulkLength => "unauthenticated multibulk length",
-            Self::UnauthenticatedBulkLength => "unauthenticated bulk length",
-        })
-    }
-}
-
-impl std::error::Error for ProtocolError {}
-
-impl ProtocolError {
-    /// Writes the error as Redis words it: `-ERR Protocol error: ...`, a quoted byte as it came.
-    pub fn write(self, reply: &mut Reply) {
-        match self {
-            Self::ExpectedDollar(got) => {
-                reply.error_bytes(&[b"ERR Protocol error: expected '$', got '", &[got][..], b"'"].concat());
-            }
-            other => reply.error(&format!("ERR {other}")),
-        }
-    }
 }
 
 /// Where a half-received request stands. Offsets count from the request's first byte.
@@ -539,6 +480,7 @@ fn shift(span: Span, by: impl Fn(usize) -> Option<usize>) -> Option<Span> {
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 mod tests {
     use super::*;
+    use crate::reply::Reply;
 
     const LIMITS: Limits = Limits { bulk_bytes_max: 512 << 20, authenticated: true };
 

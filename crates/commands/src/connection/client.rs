@@ -6,6 +6,7 @@
 //!
 //! Thread safety: bodies run on the asking client's worker and read others' figures as relaxed atomics.
 
+use super::CONNECTION;
 use super::filter::Filter;
 use engine::error::CommandError;
 use engine::registry::Registry;
@@ -61,7 +62,18 @@ const ADMINISTRATION: Command = Command {
     ..SUBCOMMAND
 };
 
-pub(super) const SUBCOMMANDS: &[Command] = &[
+pub(super) const COMMANDS: &[Command] = &[Command {
+    name: "CLIENT",
+    arity: Arity::AtLeast(2),
+    since: "2.4.0",
+    complexity: "Depends on subcommand.",
+    summary: "Ask about connections and steer them.",
+    subcommands: SUBCOMMANDS,
+    run: Run::Container,
+    ..CONNECTION
+}];
+
+const SUBCOMMANDS: &[Command] = &[
     Command {
         name: "CAPA",
         arity: Arity::AtLeast(3),

@@ -25,7 +25,10 @@ const CONDITION: Argument = Argument::one_of(
 )
 .optional();
 
-pub(super) const EXPIRE: Command = Command {
+pub(super) const COMMANDS: &[Command] =
+    &[EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT, TTL, PTTL, EXPIRETIME, PEXPIRETIME, PERSIST];
+
+const EXPIRE: Command = Command {
     name: "EXPIRE",
     arity: Arity::AtLeast(3),
     flags: WRITE.and(FAST),
@@ -36,7 +39,7 @@ pub(super) const EXPIRE: Command = Command {
     ..Command::DEFAULT
 };
 
-pub(super) const PEXPIRE: Command = Command {
+const PEXPIRE: Command = Command {
     name: "PEXPIRE",
     since: "2.6.0",
     summary: "Lets a key expire after so many milliseconds.",
@@ -45,7 +48,7 @@ pub(super) const PEXPIRE: Command = Command {
     ..EXPIRE
 };
 
-pub(super) const EXPIREAT: Command = Command {
+const EXPIREAT: Command = Command {
     name: "EXPIREAT",
     since: "1.2.0",
     summary: "Lets a key expire at a Unix time in seconds.",
@@ -54,7 +57,7 @@ pub(super) const EXPIREAT: Command = Command {
     ..EXPIRE
 };
 
-pub(super) const PEXPIREAT: Command = Command {
+const PEXPIREAT: Command = Command {
     name: "PEXPIREAT",
     since: "2.6.0",
     summary: "Lets a key expire at a Unix time in milliseconds.",
@@ -130,7 +133,7 @@ fn expire(ctx: &mut Ctx<'_>, args: Args<'_>, moment: Moment, command: &str) -> O
     Ok(())
 }
 
-pub(super) const TTL: Command = Command {
+const TTL: Command = Command {
     name: "TTL",
     tips: &["nondeterministic_output"],
     arity: Arity::Exactly(2),
@@ -142,7 +145,7 @@ pub(super) const TTL: Command = Command {
     ..Command::DEFAULT
 };
 
-pub(super) const PTTL: Command = Command {
+const PTTL: Command = Command {
     name: "PTTL",
     tips: &["nondeterministic_output"],
     since: "2.6.0",
@@ -151,7 +154,7 @@ pub(super) const PTTL: Command = Command {
     ..TTL
 };
 
-pub(super) const EXPIRETIME: Command = Command {
+const EXPIRETIME: Command = Command {
     name: "EXPIRETIME",
     tips: &[],
     since: "7.0.0",
@@ -160,7 +163,7 @@ pub(super) const EXPIRETIME: Command = Command {
     ..TTL
 };
 
-pub(super) const PEXPIRETIME: Command = Command {
+const PEXPIRETIME: Command = Command {
     name: "PEXPIRETIME",
     tips: &[],
     since: "7.0.0",
@@ -188,7 +191,7 @@ fn tell(ctx: &mut Ctx<'_>, args: Args<'_>, of: impl FnOnce(&Ctx<'_>, i64) -> i64
     Ok(())
 }
 
-pub(super) const PERSIST: Command = Command {
+const PERSIST: Command = Command {
     name: "PERSIST",
     arity: Arity::Exactly(2),
     flags: WRITE.and(FAST),

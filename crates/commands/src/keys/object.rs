@@ -17,7 +17,9 @@ use wire::Args;
 const COUNTER_INITIAL: i64 = 5;
 const COUNTER_MAX: i64 = 255;
 
-pub(super) const OBJECT: Command = Command {
+pub(super) const COMMANDS: &[Command] = &[OBJECT];
+
+const OBJECT: Command = Command {
     name: "OBJECT",
     arity: Arity::AtLeast(2),
     since: "2.2.3",

@@ -20,7 +20,9 @@ const ENTRIES_PER_SLICE: usize = 2_000;
 /// Walks: from a random place to the end, then from the start, where the first one did not look.
 const WALKS_MAX: usize = 2;
 
-pub(super) const RANDOMKEY: Command = Command {
+pub(super) const COMMANDS: &[Command] = &[RANDOMKEY];
+
+const RANDOMKEY: Command = Command {
     name: "RANDOMKEY",
     tips: &["request_policy:all_shards", "response_policy:special", "nondeterministic_output"],
     arity: Arity::Exactly(1),

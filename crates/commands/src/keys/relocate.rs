@@ -16,7 +16,9 @@ use engine::spec::{
 use wire::Args;
 use wire::number::parse_i64;
 
-pub(super) const RENAME: Command = Command {
+pub(super) const COMMANDS: &[Command] = &[RENAME, RENAMENX, COPY, MOVE];
+
+const RENAME: Command = Command {
     name: "RENAME",
     arity: Arity::Exactly(3),
     flags: WRITE,
@@ -40,7 +42,7 @@ fn rename(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) const RENAMENX: Command = Command {
+const RENAMENX: Command = Command {
     name: "RENAMENX",
     flags: WRITE.and(FAST),
     keys: &[KeySpec::one(1, RW.and(ACCESS).and(DELETE)), KeySpec::one(2, OW.and(INSERT))],
@@ -64,7 +66,7 @@ fn renamenx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) const COPY: Command = Command {
+const COPY: Command = Command {
     name: "COPY",
     arity: Arity::AtLeast(3),
     flags: WRITE.and(DENYOOM),
@@ -135,7 +137,7 @@ fn copy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) const MOVE: Command = Command {
+const MOVE: Command = Command {
     name: "MOVE",
     arity: Arity::Exactly(3),
     flags: WRITE.and(FAST),

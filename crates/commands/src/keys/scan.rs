@@ -29,7 +29,9 @@ const ENTRIES_PER_LOOK: usize = 16;
 /// From this size on a part of an answer is handed on, not copied.
 const PART_BYTES_SHARED: usize = 16 << 10;
 
-pub(super) const KEYS: Command = Command {
+pub(super) const COMMANDS: &[Command] = &[KEYS, SCAN];
+
+const KEYS: Command = Command {
     name: "KEYS",
     tips: &["request_policy:all_shards", "nondeterministic_output_order"],
     arity: Arity::Exactly(2),
@@ -109,7 +111,7 @@ fn answer(ctx: &mut Ctx<'_>, progress: &mut Progress) {
     }
 }
 
-pub(super) const SCAN: Command = Command {
+const SCAN: Command = Command {
     name: "SCAN",
     tips: &["nondeterministic_output", "request_policy:special", "response_policy:special"],
     arity: Arity::AtLeast(2),

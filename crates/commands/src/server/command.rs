@@ -29,7 +29,9 @@ const FILTERS: &[Argument] = &[
     Argument::new("pattern", ArgumentType::Pattern).after("PATTERN"),
 ];
 
-pub(super) const COMMAND: Command = Command {
+pub(super) const COMMANDS: &[Command] = &[COMMAND];
+
+const COMMAND: Command = Command {
     name: "COMMAND",
     tips: &["nondeterministic_output_order"],
     complexity: "O(N) where N is the number of commands",

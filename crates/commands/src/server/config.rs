@@ -7,7 +7,7 @@
 //!
 //! Thread safety: settings are shared and locked inside; bodies run on one worker.
 
-use super::{HELP, SERVER};
+use super::{CONTAINER, HELP, SERVER};
 use engine::config;
 use engine::error::CommandError;
 use engine::run::ctx::Ctx;
@@ -32,7 +32,15 @@ const SUBCOMMAND: Command = Command {
     ..SERVER
 };
 
-pub(super) const SUBCOMMANDS: &[Command] = &[
+pub(super) const COMMANDS: &[Command] = &[Command {
+    name: "CONFIG",
+    since: "2.0.0",
+    summary: "Read and change settings.",
+    subcommands: SUBCOMMANDS,
+    ..CONTAINER
+}];
+
+const SUBCOMMANDS: &[Command] = &[
     Command {
         name: "GET",
         arity: Arity::AtLeast(3),

@@ -36,10 +36,13 @@ const POPULATED_KEYS_MAX: usize = 1 << 30;
 /// Keys that DEBUG POPULATE makes before the observers are told of them.
 const CHANGES_KEPT_MAX: usize = 1024;
 
+pub(super) const COMMANDS: &[Command] =
+    &[Command { summary: "Reach into the server, for tests.", subcommands: SUBCOMMANDS, ..CONTAINER }];
+
 const DEBUG: Command = Command { flags: CONTAINER.flags.and(INNER), arity: Arity::AtLeast(2), ..SERVER };
 
 /// The container without its subcommands.
-pub(super) const CONTAINER: Command = Command {
+const CONTAINER: Command = Command {
     name: "DEBUG",
     arity: Arity::AtLeast(2),
     flags: ADMIN.and(NOSCRIPT).and(LOADING).and(STALE),
@@ -49,7 +52,7 @@ pub(super) const CONTAINER: Command = Command {
     ..SERVER
 };
 
-pub(super) const SUBCOMMANDS: &[Command] = &[
+const SUBCOMMANDS: &[Command] = &[
     Command {
         name: "DIGEST",
         complexity: "O(N) where N is the size of all data, while everybody waits",

@@ -13,13 +13,25 @@ mod process;
 mod state;
 mod traffic;
 
+use super::SERVER;
 use engine::run::ctx::Ctx;
-use engine::spec::Outcome;
+use engine::spec::{Argument, ArgumentType, Command, LOADING, Outcome, REPORTS, Run, STALE};
 use engine::state::instance::Instance;
 use keyspace::Databases;
 use observe::record::Snapshot;
 use std::fmt::{Display, Write};
 use wire::Args;
+
+pub(super) const COMMANDS: &[Command] = &[Command {
+    name: "INFO",
+    tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
+    flags: LOADING.and(STALE).and(REPORTS),
+    categories: &["dangerous"],
+    summary: "Report figures about the server, section by section.",
+    args: &[Argument::new("section", ArgumentType::Text).optional().multiple()],
+    run: Run::Body(info),
+    ..SERVER
+}];
 
 /// A section: its name, whether plain INFO shows it, and what writes it.
 struct Section {
@@ -86,7 +98,7 @@ fn human(bytes: u64) -> String {
     format!("{value:.2}{}", UNITS[power as usize - 1])
 }
 
-pub(super) fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let wanted: Vec<&[u8]> = args.from(1).iter().collect();
     let chosen: Vec<&Section> = SECTIONS.iter().filter(|section| is_chosen(section, &wanted)).collect();
     let text = if chosen.is_empty() { String::new() } else { report(ctx, &chosen) };

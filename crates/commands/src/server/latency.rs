@@ -4,7 +4,7 @@
 //!
 //! Thread safety: bodies run on one worker and read merged copies.
 
-use super::{HELP, SERVER};
+use super::{CONTAINER, HELP, SERVER};
 use engine::registry::Entry;
 use engine::run::ctx::Ctx;
 use engine::spec::{
@@ -21,7 +21,15 @@ const SUBCOMMAND: Command = Command {
     ..SERVER
 };
 
-pub(super) const SUBCOMMANDS: &[Command] = &[
+pub(super) const COMMANDS: &[Command] = &[Command {
+    name: "LATENCY",
+    since: "2.8.13",
+    summary: "Tell how long commands took.",
+    subcommands: SUBCOMMANDS,
+    ..CONTAINER
+}];
+
+const SUBCOMMANDS: &[Command] = &[
     Command {
         name: "DOCTOR",
         tips: &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"],

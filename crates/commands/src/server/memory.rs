@@ -8,7 +8,7 @@
 //! Thread safety: bodies run on one worker; figures of others are relaxed atomics.
 
 use super::info::memory::{MemoryFigures, ratio};
-use super::{HELP, SERVER};
+use super::{CONTAINER, HELP, SERVER};
 use engine::error::CommandError;
 use engine::run::ctx::Ctx;
 use engine::spec::{
@@ -21,7 +21,15 @@ const DIAGNOSED_BYTES_MIN: u64 = 5 << 20;
 
 const SUBCOMMAND: Command = Command { arity: Arity::Exactly(2), since: "4.0.0", ..SERVER };
 
-pub(super) const SUBCOMMANDS: &[Command] = &[
+pub(super) const COMMANDS: &[Command] = &[Command {
+    name: "MEMORY",
+    since: "4.0.0",
+    summary: "Tell what memory is used for.",
+    subcommands: SUBCOMMANDS,
+    ..CONTAINER
+}];
+
+const SUBCOMMANDS: &[Command] = &[
     Command {
         name: "DOCTOR",
         tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],

@@ -19,7 +19,9 @@ const SCRIPTING: Command = Command {
     ..Command::DEFAULT
 };
 
-pub(super) const SCRIPT: Command = Command {
+pub(super) const COMMANDS: &[Command] = &[FUNCTION, SCRIPT];
+
+const SCRIPT: Command = Command {
     name: "SCRIPT",
     summary: "Ask about scripts, of which there are none.",
     subcommands: &[
@@ -49,7 +51,7 @@ pub(super) const SCRIPT: Command = Command {
     ..SCRIPTING
 };
 
-pub(super) const FUNCTION: Command = Command {
+const FUNCTION: Command = Command {
     name: "FUNCTION",
     since: "7.0.0",
     summary: "Ask about libraries of functions, of which there are none.",

@@ -4,7 +4,7 @@
 //!
 //! Thread safety: each takes the log's lock for a moment.
 
-use super::{HELP, SERVER};
+use super::{CONTAINER, HELP, SERVER};
 use engine::error::CommandError;
 use engine::run::ctx::Ctx;
 use engine::spec::{ADMIN, Argument, ArgumentType, Arity, Command, LOADING, Outcome, Run, STALE};
@@ -16,7 +16,15 @@ const COUNT_DEFAULT: usize = 10;
 const SUBCOMMAND: Command =
     Command { arity: Arity::Exactly(2), flags: ADMIN.and(LOADING).and(STALE), since: "2.2.12", ..SERVER };
 
-pub(super) const SUBCOMMANDS: &[Command] = &[
+pub(super) const COMMANDS: &[Command] = &[Command {
+    name: "SLOWLOG",
+    since: "2.2.12",
+    summary: "Look into the log of slow commands.",
+    subcommands: SUBCOMMANDS,
+    ..CONTAINER
+}];
+
+const SUBCOMMANDS: &[Command] = &[
     Command {
         name: "GET",
         tips: &["request_policy:all_nodes", "nondeterministic_output"],

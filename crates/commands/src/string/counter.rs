@@ -19,7 +19,9 @@ use wire::{Args, Extended};
 const FLAGS: Flags = WRITE.and(DENYOOM).and(FAST);
 const KEYS: &[KeySpec] = &[KeySpec::one(1, RW.and(ACCESS).and(UPDATE))];
 
-pub(super) const INCR: Command = Command {
+pub(super) const COMMANDS: &[Command] = &[INCR, DECR, INCRBY, DECRBY, INCRBYFLOAT];
+
+const INCR: Command = Command {
     name: "INCR",
     arity: Arity::Exactly(2),
     flags: FLAGS,
@@ -35,7 +37,7 @@ fn incr(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     add(ctx, args.at(1), 1)
 }
 
-pub(super) const DECR: Command = Command {
+const DECR: Command = Command {
     name: "DECR",
     arity: Arity::Exactly(2),
     flags: FLAGS,
@@ -51,7 +53,7 @@ fn decr(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     add(ctx, args.at(1), -1)
 }
 
-pub(super) const INCRBY: Command = Command {
+const INCRBY: Command = Command {
     name: "INCRBY",
     arity: Arity::Exactly(3),
     flags: FLAGS,
@@ -67,7 +69,7 @@ fn incrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     add(ctx, args.at(1), integer(args.at(2))?)
 }
 
-pub(super) const DECRBY: Command = Command {
+const DECRBY: Command = Command {
     name: "DECRBY",
     arity: Arity::Exactly(3),
     flags: FLAGS,
@@ -99,7 +101,7 @@ fn add(ctx: &mut Ctx<'_>, key: &[u8], increment: i64) -> Outcome {
     Ok(())
 }
 
-pub(super) const INCRBYFLOAT: Command = Command {
+const INCRBYFLOAT: Command = Command {
     name: "INCRBYFLOAT",
     arity: Arity::Exactly(3),
     flags: FLAGS,

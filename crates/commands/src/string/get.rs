@@ -14,7 +14,9 @@ use engine::spec::{
 };
 use wire::Args;
 
-pub(super) const GET: Command = Command {
+pub(super) const COMMANDS: &[Command] = &[GET, GETDEL, GETEX];
+
+const GET: Command = Command {
     name: "GET",
     arity: Arity::Exactly(2),
     flags: READONLY.and(FAST),
@@ -31,7 +33,7 @@ fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) const GETDEL: Command = Command {
+const GETDEL: Command = Command {
     name: "GETDEL",
     arity: Arity::Exactly(2),
     flags: WRITE.and(FAST),
@@ -61,7 +63,7 @@ pub(super) const EXAT: Argument = Argument::new("unix-time-seconds", ArgumentTyp
 pub(super) const PXAT: Argument =
     Argument::new("unix-time-milliseconds", ArgumentType::UnixTime).after("PXAT");
 
-pub(super) const GETEX: Command = Command {
+const GETEX: Command = Command {
     name: "GETEX",
     arity: Arity::AtLeast(2),
     flags: WRITE.and(FAST),

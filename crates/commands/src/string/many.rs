@@ -15,7 +15,9 @@ use wire::Args;
 const PAIRS: Argument =
     Argument::block("data", &[KEY, Argument::new("value", ArgumentType::Text)]).multiple();
 
-pub(super) const MGET: Command = Command {
+pub(super) const COMMANDS: &[Command] = &[MGET, MSET, MSETNX];
+
+const MGET: Command = Command {
     name: "MGET",
     tips: &["request_policy:multi_shard"],
     arity: Arity::AtLeast(2),
@@ -38,7 +40,7 @@ fn mget(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) const MSET: Command = Command {
+const MSET: Command = Command {
     name: "MSET",
     tips: &["request_policy:multi_shard", "response_policy:all_succeeded"],
     arity: Arity::AtLeast(3),
@@ -69,7 +71,7 @@ fn store_pairs(ctx: &mut Ctx<'_>, args: Args<'_>) {
     }
 }
 
-pub(super) const MSETNX: Command = Command {
+const MSETNX: Command = Command {
     name: "MSETNX",
     arity: Arity::AtLeast(3),
     flags: WRITE.and(DENYOOM),

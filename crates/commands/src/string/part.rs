@@ -27,7 +27,9 @@ const SPARE_DIVISOR: usize = 8;
 /// Small results are put together on the stack.
 const STACK_BYTES: usize = 512;
 
-pub(super) const APPEND: Command = Command {
+pub(super) const COMMANDS: &[Command] = &[APPEND, SETRANGE, GETRANGE, SUBSTR, STRLEN];
+
+const APPEND: Command = Command {
     name: "APPEND",
     arity: Arity::Exactly(3),
     flags: WRITE.and(DENYOOM).and(FAST),
@@ -51,7 +53,7 @@ fn append(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     write_at(ctx, key, old_bytes, old_bytes, tail)
 }
 
-pub(super) const SETRANGE: Command = Command {
+const SETRANGE: Command = Command {
     name: "SETRANGE",
     arity: Arity::Exactly(4),
     flags: WRITE.and(DENYOOM),
@@ -138,7 +140,7 @@ fn rewrite(ctx: &mut Ctx<'_>, key: &[u8], new_bytes: usize, offset: usize, part:
 const RANGE_ARGUMENTS: &[Argument] =
     &[KEY, Argument::new("start", ArgumentType::Integer), Argument::new("end", ArgumentType::Integer)];
 
-pub(super) const GETRANGE: Command = Command {
+const GETRANGE: Command = Command {
     name: "GETRANGE",
     arity: Arity::Exactly(4),
     flags: READONLY,
@@ -152,7 +154,7 @@ pub(super) const GETRANGE: Command = Command {
     ..Command::DEFAULT
 };
 
-pub(super) const SUBSTR: Command = Command {
+const SUBSTR: Command = Command {
     name: "SUBSTR",
     arity: Arity::Exactly(4),
     flags: READONLY,
@@ -189,7 +191,7 @@ fn range(bytes: &[u8], start: i64, end: i64) -> &[u8] {
     bytes.get(start..end).unwrap_or_default()
 }
 
-pub(super) const STRLEN: Command = Command {
+const STRLEN: Command = Command {
     name: "STRLEN",
     arity: Arity::Exactly(2),
     flags: READONLY.and(FAST),

@@ -16,7 +16,9 @@ use wire::Args;
 
 const VALUE: Argument = Argument::new("value", ArgumentType::Text);
 
-pub(super) const SET: Command = Command {
+pub(super) const COMMANDS: &[Command] = &[SET, SETNX, SETEX, PSETEX, GETSET, DELIFEQ];
+
+const SET: Command = Command {
     name: "SET",
     arity: Arity::AtLeast(3),
     flags: WRITE.and(DENYOOM).and(QUICK),
@@ -167,7 +169,7 @@ fn put(ctx: &mut Ctx<'_>, key: &[u8], value: &[u8], deadline: Deadline) {
     }
 }
 
-pub(super) const SETNX: Command = Command {
+const SETNX: Command = Command {
     name: "SETNX",
     arity: Arity::Exactly(3),
     flags: WRITE.and(DENYOOM).and(FAST),
@@ -189,7 +191,7 @@ fn setnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) const SETEX: Command = Command {
+const SETEX: Command = Command {
     name: "SETEX",
     arity: Arity::Exactly(4),
     flags: WRITE.and(DENYOOM).and(QUICK),
@@ -206,7 +208,7 @@ fn setex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     set_expiring(ctx, args, Moment::InSeconds, "setex")
 }
 
-pub(super) const PSETEX: Command = Command {
+const PSETEX: Command = Command {
     name: "PSETEX",
     arity: Arity::Exactly(4),
     flags: WRITE.and(DENYOOM).and(QUICK),
@@ -231,7 +233,7 @@ fn set_expiring(ctx: &mut Ctx<'_>, args: Args<'_>, moment: Moment, command: &str
     Ok(())
 }
 
-pub(super) const GETSET: Command = Command {
+const GETSET: Command = Command {
     name: "GETSET",
     arity: Arity::Exactly(3),
     flags: WRITE.and(DENYOOM).and(FAST),
@@ -250,7 +252,7 @@ fn getset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) const DELIFEQ: Command = Command {
+const DELIFEQ: Command = Command {
     name: "DELIFEQ",
     arity: Arity::Exactly(3),
     flags: WRITE.and(FAST),

@@ -10,9 +10,8 @@
 //!
 //! Thread safety: owned by the starting thread.
 
-use super::directive::{
-    Directive, DirectiveIndex, FileOnly, Kind, Refusal, Support, find, find_file_only, suggestion,
-};
+use super::directive::{Directive, FileOnly, Kind, Refusal, Support};
+use super::known::{DirectiveIndex, find, find_file_only, suggestion};
 use super::settings::Settings;
 use super::{line, value};
 use std::collections::BTreeMap;
@@ -388,7 +387,7 @@ mod tests {
 
     #[test]
     fn every_directive_can_be_said_as_config_get_prints_it() {
-        for directive in super::super::directive::directives() {
+        for directive in super::super::known::directives() {
             let text = if directive.default.is_empty() { "\"\"" } else { directive.default };
             let line = match value::is_list(directive.kind) {
                 true => format!("{} {text}", directive.name),
@@ -416,8 +415,7 @@ mod tests {
             state ^= state >> 27;
             (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % bound
         };
-        let names: Vec<&str> =
-            super::super::directive::directives().map(|directive| directive.name).collect();
+        let names: Vec<&str> = super::super::known::directives().map(|directive| directive.name).collect();
         let values = [
             "",
             "-1",

@@ -10,7 +10,8 @@
 //!
 //! Thread safety: a pure function of the text and a reading of the settings.
 
-use super::directive::{Directive, DirectiveIndex, Kind, Support, directives, find};
+use super::directive::{Directive, Kind, Support};
+use super::known::{DirectiveIndex, directives, find};
 use super::settings::Settings;
 use super::{line, value};
 use std::collections::HashMap;

@@ -13,8 +13,9 @@
 //!
 //! Thread safety: shared as an `Arc`; texts are behind one `RwLock`, hot values in atomics. One CONFIG SET at a time.
 
-use super::directive::{Change, Directive, DirectiveIndex, Support, directives, find};
+use super::directive::{Change, Directive, Support};
 use super::hot::Hot;
+use super::known::{DirectiveIndex, directives, find};
 use super::value;
 use crate::glob::Glob;
 use parking_lot::{Mutex, RwLock};

@@ -270,7 +270,7 @@ fn output_buffer_limits(words: &[&str], current: &str) -> Result<String, String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::directive::find;
+    use crate::config::known::find;
 
     fn read(name: &str, words: &[&str]) -> Result<String, String> {
         let (_, directive) = find(name.as_bytes()).unwrap();

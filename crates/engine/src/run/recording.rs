@@ -9,7 +9,8 @@
 
 use crate::run::ctx::{AloneCtx, Ctx};
 use crate::run::prepared::Prepared;
-use crate::spec::command::{BRIEF, Command, FAST, Flags, Outcome, SKIP_SLOWLOG, WRITE};
+use crate::spec::command::{Command, Outcome};
+use crate::spec::flags::{BRIEF, FAST, Flags, SKIP_SLOWLOG, WRITE};
 use crate::state::clients::Client;
 use crate::state::instance::Instance;
 use crate::state::slowlog::{self, SlowCommand};

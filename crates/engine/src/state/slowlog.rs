@@ -98,7 +98,7 @@ mod tests {
         let owned = OwnedArgs::from_slices(&vec![&long[..]; 40]);
         let log = SlowLog::default();
         const MGET: &[Command] = &[Command { name: "MGET", ..Command::DEFAULT }];
-        let registry = Registry::new(&[MGET]);
+        let registry = Registry::new(&[&[MGET]]);
         let mget = registry.entry(0);
         for _ in 0..3 {
             log.add(2, |id| SlowCommand {

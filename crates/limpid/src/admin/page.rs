@@ -6,9 +6,9 @@
 //!
 //! Thread safety: functions over a merged snapshot.
 
+use super::REPORTS;
 use super::access::encoded;
 use super::figures::ServerFigures;
-use super::routes::REPORTS;
 use commands::profile::Evidence;
 use engine::Instance;
 use observe::name::Name;

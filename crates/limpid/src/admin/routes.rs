@@ -9,7 +9,7 @@
 //! Thread safety: handlers share [`State`].
 
 use super::access::{self, parameter, token_of_query};
-use super::{figures, page};
+use super::{REPORTS, figures, page};
 use crate::sockets::Sockets;
 use axum::Router;
 use axum::extract::{Path, Request, State as Shared};
@@ -33,18 +33,6 @@ use tokio::sync::Semaphore;
 
 /// How long a report may take, waiting for a worker included.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The reports under `/api/profile/`, with what they show.
-pub const REPORTS: [(&str, &str); 8] = [
-    ("report", "the verdict, the findings, and the evidence of all observers"),
-    ("advice", "the findings alone: culprit, evidence, remedy, saving"),
-    ("hotkeys", "keys with most operations, CPU, bytes, writes and misses"),
-    ("latency", "time per command and stage: wait, lock, run, flush"),
-    ("prefixes", "keys, memory, traffic and hit ratio per key prefix"),
-    ("sizes", "lengths of keys and values, overhead per key"),
-    ("clients", "traffic, errors and backlog per connection"),
-    ("cost", "what each observer costs in time and memory"),
-];
 
 /// What handlers share.
 pub struct State {

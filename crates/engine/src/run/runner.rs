@@ -1,0 +1,125 @@
+//! One command runs: its body is called with its stripes held, or behind the gate, and recorded.
+//!
+//! Not who runs when, and not the taking of stripes while others are inside: that is `dispatch`. What `dispatch` runs one
+//! by one and `transaction` runs in a row passes here alike.
+//!
+//! Invariants: (1) a body that has ended is recorded once, while its stripes are held; (2) its error is written here.
+//!
+//! Thread safety: works on one batch of one worker.
+
+use crate::run::ctx::{AloneCtx, Ctx};
+use crate::run::data::{Data, LockId, lock_id, lock_uncontended};
+use crate::run::prepared::Prepared;
+use crate::run::recording::{self, Clock, Ran, Timing};
+use crate::spec::command::{Command, Progress, Run, Slice};
+use crate::state::instance::Instance;
+use crate::state::session::Session;
+use keyspace::{Databases, Journal};
+use wire::{Args, Reply};
+
+/// How one request ended.
+#[derive(PartialEq, Eq)]
+pub(crate) enum Step {
+    Done,
+    /// It must run behind the gate.
+    Alone,
+    /// Its stripes were taken.
+    Busy,
+    /// It has done a slice of its work.
+    Again,
+    /// It was not begun: memory is short, and there are databases without keys to give back first.
+    Reclaim,
+    /// It was not begun: see [`End::Yield`].
+    Yield,
+}
+
+/// Appends the lock ids of all keys of a request, those in other databases included. A database that does not exist
+/// has none; the body answers the error.
+pub(crate) fn key_ids(
+    args: Args<'_>,
+    command: &Command,
+    database: usize,
+    databases: &Databases,
+    journal: &Journal,
+    ids: &mut Vec<LockId>,
+) {
+    let mut push = |database: usize, key: &[u8]| {
+        if database < databases.count() {
+            ids.push(lock_id(database, journal.hasher.hash(key)));
+        }
+    };
+    command.each_key(args, |key| push(database, key));
+    if let Some(other_databases) = command.other_databases {
+        other_databases(args, &mut push);
+    }
+}
+
+/// Runs a body whose stripes are held, writes its error, and records it. A sliced command runs one slice.
+#[inline(always)]
+pub(crate) fn call(
+    ctx: &mut Ctx<'_>,
+    request: &Prepared<'_>,
+    command: &'static Command,
+    clock: &Clock,
+    timing: Timing,
+    progress: &mut Progress,
+) -> Slice {
+    let before = ctx.reply.mark();
+    let outcome = match command.run {
+        Run::Body(body) => body(ctx, request.args),
+        Run::Slices(body) => match body(ctx, request.args, progress) {
+            Ok(Slice::Again) => return Slice::Again,
+            Ok(Slice::Done) => Ok(()),
+            Err(error) => Err(error),
+        },
+        Run::Alone(_) | Run::Transaction | Run::Container => unreachable!("handled by the caller"),
+    };
+    if let Err(error) = &outcome {
+        ctx.reply.error(error.text());
+    }
+    recording::record(ctx, &Ran { request, command, outcome: &outcome, clock, timing }, before);
+    Slice::Done
+}
+
+/// What commands behind the gate run with.
+pub(crate) struct AloneRoom<'a> {
+    pub instance: &'a Instance,
+    pub worker: usize,
+    pub journal: &'a mut Journal,
+    pub clock: &'a Clock,
+}
+
+impl AloneRoom<'_> {
+    /// Runs one command: of whole databases, or of keys whose stripes nobody else can hold.
+    pub(crate) fn run(
+        &mut self,
+        databases: &mut Databases,
+        request: &Prepared<'_>,
+        session: &mut Session,
+        reply: &mut Reply,
+    ) {
+        let Some(command) = request.entry.map(|entry| entry.command) else { return };
+        let instance = self.instance;
+        let mut recorder = instance.recorders[self.worker].lock();
+        let timing = self.clock.start(&mut recorder, command.flags);
+        if let Run::Alone(body) = command.run {
+            let mut ctx = AloneCtx { instance, session, reply, journal: self.journal, recorder };
+            let outcome = body(databases, &mut ctx, request.args);
+            if let Err(error) = &outcome {
+                ctx.reply.error(error.text());
+            }
+            let ran = Ran { request, command, outcome: &outcome, clock: self.clock, timing };
+            return recording::record_alone(&mut ctx, &ran);
+        }
+        let mut ids = Vec::new();
+        key_ids(request.args, command, session.database, databases, self.journal, &mut ids);
+        ids.sort_unstable();
+        ids.dedup();
+        let locks = lock_uncontended(databases, &ids, self.journal.now_ms);
+        let (database, journal) = (session.database, &mut *self.journal);
+        let data = Data { databases, database, journal, recorder, locks, first: None };
+        let mut ctx = Ctx { instance, session, reply, data };
+        let mut progress = Progress::default();
+        while call(&mut ctx, request, command, self.clock, timing, &mut progress) == Slice::Again {}
+    }
+}
