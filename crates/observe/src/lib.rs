@@ -5,6 +5,7 @@
 //! can feed the same recorders.
 //!
 //! - [`record`]: the recorders, one set per worker thread, bounded memory, merged on read.
+//! - [`observers`]: each with its recorder, its report and its findings, in a folder of its own.
 //! - [`name`]: names that others chose, for people and for programs.
 //! - [`report`]: trees of figures, each with its window and its error bound, and the verdict over them.
 //! - [`os`]: the clock; the only place here where `unsafe` is allowed.
@@ -13,6 +14,7 @@
 #![deny(unsafe_code)]
 
 pub mod name;
+pub mod observers;
 pub mod os;
 pub mod record;
 pub mod report;

@@ -21,19 +21,16 @@
 //! Thread safety: owned by one worker behind its lock; [`Snapshot`] is a plain value.
 
 pub mod baseline;
-pub mod clients;
 pub mod errors;
 pub mod histogram;
-pub mod hotkeys;
-pub mod key_summary;
-pub mod latency;
-pub mod long_names;
-pub mod prefix;
-pub mod prefix_tree;
 pub mod sampler;
-pub mod shape;
-pub mod sizes;
-pub mod space_saving;
+
+// What callers hand over and read is named by its observer: `record::latency::Stage`.
+pub use crate::observers::clients::record as clients;
+pub use crate::observers::hotkeys::record as hotkeys;
+pub use crate::observers::latency::record as latency;
+pub use crate::observers::prefixes::{prefix_tree, record as prefix};
+pub use crate::observers::sizes::record as sizes;
 
 use clients::{ConnectWindow, Connects};
 use errors::Errors;

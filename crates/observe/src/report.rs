@@ -10,17 +10,18 @@
 //!
 //! Thread safety: plain values.
 
-pub mod clients;
 pub mod cost;
 pub mod findings;
-pub mod hotkeys;
-pub mod latency;
 pub mod metrics;
-pub mod prefixes;
 pub mod redact;
-pub mod sizes;
 pub mod value;
 pub mod verdict;
+
+pub use crate::observers::clients::report as clients;
+pub use crate::observers::hotkeys::report as hotkeys;
+pub use crate::observers::latency::report as latency;
+pub use crate::observers::prefixes::report as prefixes;
+pub use crate::observers::sizes::report as sizes;
 
 use crate::record::Snapshot;
 use crate::record::clients::ClientSnapshot;
@@ -63,7 +64,7 @@ pub struct Input<'a> {
 
 impl Input<'_> {
     /// `since` and `window_s`, which every report begins with.
-    fn header(&self, observer: &str, what: &str) -> Vec<(String, Node)> {
+    pub(crate) fn header(&self, observer: &str, what: &str) -> Vec<(String, Node)> {
         let later = self.facts.switched_on_unix_s.iter().find(|(name, _)| name == observer);
         let since = later.map_or(self.facts.since_unix_s, |&(_, since)| since.max(self.facts.since_unix_s));
         let window_s = self.facts.window_s - (since - self.facts.since_unix_s) as f64;
@@ -76,11 +77,11 @@ impl Input<'_> {
 }
 
 /// `part` of `whole` in per cent, 0 of nothing.
-fn percent(part: u64, whole: u64) -> f64 {
+pub(crate) fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
 }
 
 /// Nanoseconds as microseconds.
-fn usec(ns: u64) -> Node {
+pub(crate) fn usec(ns: u64) -> Node {
     Node::number(ns as f64 / 1_000.0)
 }

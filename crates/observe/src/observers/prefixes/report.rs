@@ -4,10 +4,10 @@
 //!
 //! Thread safety: functions over a merged snapshot.
 
-use super::value::Node;
-use super::{Input, percent};
+use super::record::{NodeCounts, Prefix};
 use crate::name::PLACEHOLDERS;
-use crate::record::prefix::{NodeCounts, Prefix};
+use crate::report::value::Node;
+use crate::report::{Input, percent};
 
 /// Bytes an alias is taken to need for all the fixed parts of a name together.
 pub const ALIAS_BYTES: u64 = 3;

@@ -1,0 +1,4 @@
+//! Observer 20: traffic and errors of every client.
+
+pub mod record;
+pub mod report;
