@@ -1,4 +1,5 @@
 //! Observer 20: traffic and errors of every client.
 
+pub mod findings;
 pub mod record;
 pub mod report;

@@ -1,4 +1,5 @@
 //! Observer 1: latency per command and stage.
 
+pub mod findings;
 pub mod record;
 pub mod report;
