@@ -22,7 +22,7 @@ use keyspace::{Databases, KeyHasher};
 use observe::os::clock::{self, Ticks};
 use observe::record::prefix;
 use observe::record::prefix_tree::PrefixTree;
-use observe::record::{OBSERVERS, Recorder, Snapshot, Switches};
+use observe::record::{Observer, Recorder, Snapshot, Switches};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -282,8 +282,7 @@ impl Instance {
 fn switches_of(settings: &Settings) -> Switches {
     let on = settings.observers();
     let mut switches = Switches { profiling: !on.is_off(), ..Switches::default() };
-    let states = [on.latency(), on.hotkeys(), on.prefixes(), on.sizes(), on.clients()];
-    OBSERVERS.into_iter().zip(states).for_each(|(observer, state)| switches.set(observer, state));
+    Observer::all().for_each(|observer| switches.set(observer, on.is_on(observer)));
     switches
 }
 

@@ -130,10 +130,10 @@ fn time(ran: &Ran<'_>, recorder: &mut Recorder, instance: &Instance, client: &Cl
     // Where every call of the command is timed, each stands for itself.
     let is_sample = command.flags.has(BRIEF) && !clock.time_all;
     let weight = if is_sample { timing.weight.max(1) } else { 1 };
-    if recorder.switches.is_on(Observer::Clients) {
+    if recorder.switches.is_on(Observer::CLIENTS) {
         Client::add(&client.run_ns, run_ns.saturating_mul(u64::from(weight)));
     }
-    if recorder.switches.is_on(Observer::Latency) {
+    if recorder.switches.is_on(Observer::LATENCY) {
         recorder.latency.record(request.index(), Stage::Run, run_ns, weight);
         if run_ns >= HOLD_NS {
             recorder.latency.delayed_others(request.index(), run_ns, clock.others_ready);
@@ -172,9 +172,9 @@ fn time(ran: &Ran<'_>, recorder: &mut Recorder, instance: &Instance, client: &Cl
 fn record_keys(ctx: &mut Ctx<'_>, ran: &Ran<'_>, run_ns: u64, reply_before: wire::Mark) {
     let Ran { request, command, timing, .. } = ran;
     let switches = ctx.data.recorder.switches;
-    if !(switches.is_on(Observer::HotKeys)
-        || switches.is_on(Observer::Prefixes)
-        || switches.is_on(Observer::Sizes))
+    if !(switches.is_on(Observer::HOTKEYS)
+        || switches.is_on(Observer::PREFIXES)
+        || switches.is_on(Observer::SIZES))
     {
         return;
     }

@@ -10,21 +10,17 @@
 //!
 //! Thread safety: plain values.
 
+pub mod catalogue;
 pub mod cost;
 pub mod findings;
 pub mod metrics;
 pub mod redact;
+pub mod reports;
 pub mod value;
 pub mod verdict;
 
-pub use crate::observers::clients::report as clients;
-pub use crate::observers::hotkeys::report as hotkeys;
-pub use crate::observers::latency::report as latency;
-pub use crate::observers::prefixes::report as prefixes;
-pub use crate::observers::sizes::report as sizes;
-
-use crate::record::Snapshot;
 use crate::record::clients::ClientSnapshot;
+use crate::record::{Snapshot, Switches};
 use redact::Redactor;
 use value::Node;
 
@@ -39,6 +35,8 @@ pub struct Facts {
     pub window_s: f64,
     /// When an observer was switched on later than that: its name and seconds since 1970.
     pub switched_on_unix_s: Vec<(String, u64)>,
+    /// Which observers record.
+    pub switches: Switches,
     /// Memory of the data set, bytes.
     pub used_memory_bytes: u64,
     /// `maxmemory`, 0 without limit.
@@ -60,6 +58,15 @@ pub struct Input<'a> {
     pub command_name: &'a dyn Fn(u16) -> &'a str,
     /// How key names leave.
     pub redactor: &'a Redactor,
+}
+
+/// What is asked of a report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Asked {
+    /// Rows of its lists.
+    pub count: usize,
+    /// The command that is wanted in detail.
+    pub command: Option<u16>,
 }
 
 impl Input<'_> {

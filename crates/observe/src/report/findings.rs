@@ -12,7 +12,7 @@
 use super::Input;
 use super::value::Node;
 use crate::name::Name;
-use crate::observers::{clients, hotkeys, latency, prefixes};
+use crate::observers::OBSERVERS;
 
 /// How much a finding matters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -89,11 +89,7 @@ pub(crate) fn only(share: f64) -> String {
 
 /// All findings: problems before advice, each by weight.
 pub fn findings(input: &Input<'_>) -> Vec<Finding> {
-    let mut found: Vec<Finding> = Vec::new();
-    found.extend(hotkeys::findings::findings(input));
-    found.extend(prefixes::findings::findings(input));
-    found.extend(latency::findings::findings(input));
-    found.extend(clients::findings::findings(input));
+    let mut found: Vec<Finding> = OBSERVERS.iter().flat_map(|spec| (spec.findings)(input)).collect();
     found.sort_by(|a, b| b.level.cmp(&a.level).then(b.weight.total_cmp(&a.weight)));
     found
 }
