@@ -9,6 +9,8 @@
 //!
 //! Thread safety: bodies run on one worker, hold no stripe, and read merged copies.
 
+#[cfg(test)]
+mod derived;
 mod evidence;
 mod form;
 mod subcommands;
