@@ -8,7 +8,7 @@
 //! Thread safety: works on the worker's own recorder, locked for the batch.
 
 use crate::clients::Client;
-use crate::command::{BRIEF, Command, FAST, Flags, Outcome, SKIP_SLOWLOG, WRITE};
+use crate::command::{BRIEF, Command, FAST, Flags, Outcome, RO, SKIP_SLOWLOG, WRITE};
 use crate::ctx::{AloneCtx, Ctx};
 use crate::dispatch::Prepared;
 use crate::instance::Instance;
@@ -181,28 +181,34 @@ fn record_keys(ctx: &mut Ctx<'_>, ran: &Ran<'_>, run_ns: u64, reply_before: wire
     let keys = command.keys.iter().map(|spec| spec.indices(request.args.len()).count()).sum::<usize>();
     let Some(each) = u32::try_from(keys).ok().filter(|&keys| keys > 0) else { return };
     let bytes = (request.args.bytes_len() + ctx.reply.len_since(reply_before)).min(u32::MAX as usize) as u32;
-    let access = if command.flags.has(WRITE) {
-        Access::Write
-    } else if ctx.data.recorder.counters.misses > timing.misses {
-        Access::Miss
-    } else {
-        Access::Read
-    };
+    let has_missed = ctx.data.recorder.counters.misses > timing.misses;
     let db = ctx.data.database as u8;
     let cpu_ns = (run_ns / u64::from(each)).min(u64::from(u32::MAX)) as u32;
-    let record_key = |ctx: &mut Ctx<'_>, key: Key<'_>| {
+    let record_key = |ctx: &mut Ctx<'_>, key: Key<'_>, writes: bool| {
         let Key { bytes: name, hash } = key;
         let (weight, bytes) = (timing.weight, bytes / each);
         let stored = ctx.data.observed(key);
+        // A command that found some of its keys missed only those that are not there.
+        let access = match stored {
+            _ if writes => Access::Write,
+            None if has_missed => Access::Miss,
+            _ => Access::Read,
+        };
         let access = KeyAccess { db, hash, key: name, weight, access, cpu_ns, bytes };
         ctx.data.recorder.record_key(access, stored);
     };
     match request.key {
-        Some(key) => record_key(ctx, key),
-        None => command.each_key(request.args, |bytes| {
-            let key = ctx.data.key(bytes);
-            record_key(ctx, key);
-        }),
+        Some(key) => record_key(ctx, key, command.flags.has(WRITE)),
+        None => {
+            for spec in command.keys {
+                // Of a key that is only read a command that writes says so: the source of COPY.
+                let writes = command.flags.has(WRITE) && !spec.flags.has(RO);
+                for index in spec.indices(request.args.len()) {
+                    let key = ctx.data.key(request.args.at(index));
+                    record_key(ctx, key, writes);
+                }
+            }
+        }
     }
 }
 
