@@ -33,11 +33,12 @@ pub const SPEC: ObserverSpec = ObserverSpec {
         (
             "Exact",
             "keys and bytes. Every entry carries the node it was counted under, so they add up to the totals. Keys stored \
-             while the observer was off are in `(other)`; prefixes beyond 4096 in the prefix above them.",
+             while the observer was off, and the first of a new prefix if others kept the tree of prefixes, are in \
+             `(other)`; prefixes beyond 4096 in the prefix above them.",
         ),
         ("Sampled", "reads, hits, writes, traffic."),
     ],
-    bound: "4096 nodes, 1.7 MiB with two workers",
+    bound: "4096 nodes, 1.8 MiB with two workers",
     memory_bytes_max: Prefixes::memory_bytes_max(),
     shared_bytes_max: PrefixTree::memory_bytes_max(),
     memory_bytes: |recorder| recorder.prefixes.memory_bytes(),

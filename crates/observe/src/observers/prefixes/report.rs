@@ -20,8 +20,8 @@ pub fn report(input: &Input<'_>, count: usize) -> Node {
     entries.push((
         "error".into(),
         Node::text(
-            "keys and bytes are exact and add up to the totals; keys stored while the observer was off, and \
-             prefixes beyond 4096, are in (other) or in the prefix above; traffic is sampled",
+            "keys and bytes are exact and add up to the totals; keys stored while the observer was off, new \
+             prefixes while others kept the tree, and prefixes beyond 4096, are in (other) or in the prefix above; traffic is sampled",
         ),
     ));
     entries.push(("total".into(), Node::Map(figures(&total, &total))));
