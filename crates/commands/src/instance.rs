@@ -23,6 +23,7 @@ use observe::os::clock::{self, Ticks};
 use observe::record::prefix;
 use observe::record::prefix_tree::PrefixTree;
 use observe::record::{Observer, Recorder, Snapshot, Switches};
+use observe::spec::ReportSpec;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -214,6 +215,21 @@ impl Instance {
             snapshot.add(&recorder.lock(), now_ms);
         }
         snapshot.add_tree(&self.prefix_tree);
+        snapshot.workers = self.workers;
+        snapshot
+    }
+
+    /// What a report is made from, merged: of an observer's own report no other observer.
+    pub fn snapshot_for(&self, report: &ReportSpec) -> Snapshot {
+        let Some(observer) = report.observer() else { return self.snapshot() };
+        let mut snapshot = Snapshot::default();
+        let now_ms = self.now_ms() as u64;
+        for recorder in &self.recorders {
+            snapshot.add_only(observer, &recorder.lock(), now_ms);
+        }
+        if observer.spec().is_over_tree {
+            snapshot.add_tree(&self.prefix_tree);
+        }
         snapshot.workers = self.workers;
         snapshot
     }

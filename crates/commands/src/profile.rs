@@ -79,7 +79,7 @@ fn parse(report: &ReportSpec, args: Args<'_>) -> Result<(Asked, Form), CommandEr
 fn answer(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let report = args.get(1).and_then(reports::find).ok_or(CommandError::SYNTAX)?;
     let (asked, form) = parse(report, args)?;
-    let evidence = Evidence::of(ctx.instance, ctx.snapshot());
+    let evidence = Evidence::of(ctx.instance, ctx.snapshot_for(report));
     form::write(ctx.reply, &(report.make)(&evidence.input(), &asked), form);
     Ok(())
 }

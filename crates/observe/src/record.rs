@@ -325,6 +325,12 @@ impl Snapshot {
         statistics.for_each(|observer| self.merge(observer, worker, 0));
     }
 
+    /// Adds only the exact counters and what one observer's report is made from.
+    pub fn add_only(&mut self, observer: Observer, worker: &Recorder, now_ms: u64) {
+        self.add_counters(worker);
+        self.merge(observer, worker, now_ms);
+    }
+
     fn add_counters(&mut self, worker: &Recorder) {
         for observer in Observer::all() {
             self.memory_bytes[observer.index()] += (observer.spec().memory_bytes)(worker);

@@ -8,7 +8,9 @@
 //! 1. Beyond its folder and the list [`OBSERVERS`], only those name an observer who hand it what it observes:
 //!    [`Recorder`] and [`Snapshot`], which hold its state, and dispatch.
 //! 2. Numbers, names and places are unique; the directive is `profiling-<name>`, the subcommand the name in capitals.
-//! 3. An [`Observer`] is a position in [`OBSERVERS`], known when compiling: asking a switch is one load.
+//! 3. An observer's report is made from its own figures, the exact counters, the clients and the facts: nothing else is
+//!    merged for it.
+//! 4. An [`Observer`] is a position in [`OBSERVERS`], known when compiling: asking a switch is one load.
 //!
 //! Thread safety: constants.
 
@@ -44,6 +46,8 @@ pub struct ObserverSpec {
     pub memory_bytes: fn(&Recorder) -> usize,
     /// INFO and MEMORY ask for its figures every second: it is merged for them, too, so this must be quick.
     pub is_statistic: bool,
+    /// Its figures are by node of the tree of prefixes that all workers share.
+    pub is_over_tree: bool,
     /// Adds a worker's figures to a snapshot at a moment of `Recorder::rotate`'s clock; returns how often it was called
     /// since the reset.
     pub merge: fn(&mut Snapshot, &Recorder, u64) -> u64,
@@ -107,6 +111,13 @@ pub struct Headline {
 /// An observer by its position in [`OBSERVERS`]. Each folder defines its own: `Observer::HOTKEYS`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Observer(u8);
+
+impl ReportSpec {
+    /// The observer whose report it is, if it is not one over all of them.
+    pub fn observer(&self) -> Option<Observer> {
+        Observer::from_name(self.name)
+    }
+}
 
 impl Observer {
     /// How many there are.

@@ -2,6 +2,8 @@
 
 use crate::testing::Bench;
 use observe::observers::OBSERVERS;
+use observe::record::{Observer, Recorder, Snapshot};
+use observe::report::Asked;
 use observe::report::metrics::observed::write_counts;
 use observe::report::metrics::{Exposition, Format};
 use observe::report::reports;
@@ -53,6 +55,34 @@ fn every_observer_is_wherever_observers_are_listed() {
         assert_eq!(bench.run(format!("PROF RESET {name}").as_bytes()), b"+OK\r\n");
         let cost = json(&mut bench, "PROF COST JSON");
         assert!(row(&cost, name)["bound_bytes"].as_u64() >= row(&cost, name)["memory_bytes"].as_u64());
+    }
+}
+
+#[test]
+fn an_observer_s_report_needs_no_other_observer() {
+    let mut bench = Bench::new();
+    bench.run(b"SET user:1:name value\r\nGET user:1:name\r\nGET user:2:name\r\nNOSUCH\r\nMGET a user:1:name");
+    let now_ms = bench.instance.now_ms() as u64;
+    let merged = |add: &dyn Fn(&mut Snapshot, &Recorder)| {
+        let mut snapshot = Snapshot::default();
+        bench.instance.recorders.iter().for_each(|recorder| add(&mut snapshot, &recorder.lock()));
+        snapshot
+    };
+    let mut all = merged(&|snapshot, recorder| snapshot.add(recorder, now_ms));
+    all.add_tree(&bench.instance.prefix_tree);
+    let all = super::Evidence::of(&bench.instance, all);
+    for observer in Observer::all() {
+        let mut own = merged(&|snapshot, recorder| snapshot.add_only(observer, recorder, now_ms));
+        if observer.spec().is_over_tree {
+            own.add_tree(&bench.instance.prefix_tree);
+        }
+        let mut own = super::Evidence::of(&bench.instance, own);
+        own.facts = all.facts.clone();
+        let report = |evidence: &super::Evidence| {
+            let asked = Asked { count: 10, command: None };
+            (observer.spec().report.make)(&evidence.input(), &asked).to_json()
+        };
+        assert_eq!(report(&own), report(&all), "{}", observer.name());
     }
 }
 

@@ -169,7 +169,7 @@ async fn profile(Shared(state): Shared<Arc<State>>, Path(name): Path<String>, ur
         Err(reason) => return plain(StatusCode::BAD_REQUEST, format!("{reason}\n")),
     };
     let made = report(&state, move |instance| {
-        let evidence = Evidence::of(instance, instance.snapshot());
+        let evidence = Evidence::of(instance, instance.snapshot_for(asked_for));
         let node = (asked_for.make)(&evidence.input(), &asked);
         if is_text { node.to_text() } else { format!("{:#}\n", node.to_json()) }
     });

@@ -35,6 +35,7 @@ pub const SPEC: ObserverSpec = ObserverSpec {
     shared_bytes_max: 0,
     memory_bytes: |recorder| recorder.connects.memory_bytes() + recorder.errors.memory_bytes(),
     is_statistic: false,
+    is_over_tree: false,
     merge: |snapshot, worker, now_ms| {
         let connects = worker.connects.recent(now_ms);
         snapshot.connects.merge(&connects);

@@ -48,6 +48,7 @@ pub const SPEC: ObserverSpec = ObserverSpec {
     shared_bytes_max: 0,
     memory_bytes: |recorder| recorder.hotkeys.memory_bytes(),
     is_statistic: false,
+    is_over_tree: false,
     merge: |snapshot, worker, now_ms| {
         snapshot.hotkeys.add(&worker.hotkeys, now_ms);
         worker.hotkeys.samples()

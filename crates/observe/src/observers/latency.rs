@@ -44,6 +44,7 @@ pub const SPEC: ObserverSpec = ObserverSpec {
     shared_bytes_max: 0,
     memory_bytes: |recorder| recorder.latency.memory_bytes(),
     is_statistic: true,
+    is_over_tree: false,
     merge: |snapshot, worker, _| {
         snapshot.latency.add(&worker.latency);
         worker.latency.timings()

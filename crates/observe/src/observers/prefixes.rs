@@ -43,6 +43,7 @@ pub const SPEC: ObserverSpec = ObserverSpec {
     shared_bytes_max: PrefixTree::memory_bytes_max(),
     memory_bytes: |recorder| recorder.prefixes.memory_bytes(),
     is_statistic: false,
+    is_over_tree: true,
     merge: |snapshot, worker, _| {
         snapshot.prefixes.add(&worker.prefixes);
         worker.prefixes.resolved()

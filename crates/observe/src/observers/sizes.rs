@@ -34,6 +34,7 @@ pub const SPEC: ObserverSpec = ObserverSpec {
     shared_bytes_max: 0,
     memory_bytes: |recorder| recorder.sizes.memory_bytes(),
     is_statistic: true,
+    is_over_tree: false,
     merge: |snapshot, worker, _| {
         snapshot.sizes.add(&worker.sizes);
         worker.sizes.events()
