@@ -1,6 +1,8 @@
-//! `docs/commands.md`, the reference page of the commands, written from what the server says about itself
-//! (`COMMAND DOCS`), so that the page, the command line's hints and the code cannot disagree.
+//! The reference pages, written from what the server says about itself, so that the pages, the command line's hints and
+//! the code cannot disagree: the commands (`COMMAND DOCS`) and the observers (`PROF OBSERVERS`).
 
+#[path = "docs/observers.rs"]
+mod observers;
 #[path = "docs/page.rs"]
 mod page;
 #[path = "docs/server.rs"]
@@ -9,33 +11,43 @@ mod server;
 use std::fs;
 use std::path::Path;
 
-/// Where the page is kept.
-const PAGE: &str = "docs/commands.md";
+/// Where the commands are described: a page that is generated as a whole.
+const COMMANDS: &str = "docs/commands.md";
+/// Where the observers are described: a page with a part that is generated.
+const OBSERVERS: &str = "docs/profiling.md";
 
-/// Writes the page.
+/// Writes the pages.
 pub(crate) fn write(root: &Path) -> Result<(), String> {
-    let text = generate(root)?;
-    let path = root.join(PAGE);
-    let directory = path.parent().unwrap_or(root);
-    fs::create_dir_all(directory)
-        .and_then(|()| fs::write(&path, text))
-        .map_err(|error| format!("{}: {error}", path.display()))
-}
-
-/// Fails when the page is not what [`write`] would write.
-pub(crate) fn check(root: &Path) -> Result<(), String> {
-    let wanted = generate(root)?;
-    let found = fs::read_to_string(root.join(PAGE)).unwrap_or_default();
-    if found == wanted {
-        println!("   {PAGE} is what the command table says");
-        return Ok(());
+    for (name, text) in generate(root)? {
+        let path = root.join(name);
+        let directory = path.parent().unwrap_or(root);
+        fs::create_dir_all(directory)
+            .and_then(|()| fs::write(&path, text))
+            .map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    let line = found.lines().zip(wanted.lines()).position(|(found, wanted)| found != wanted);
-    let line = line.unwrap_or_else(|| found.lines().count().min(wanted.lines().count())) + 1;
-    Err(format!("{PAGE} is not current (line {line}); write it with: cargo xtask docs"))
+    Ok(())
 }
 
-fn generate(root: &Path) -> Result<String, String> {
-    let docs = server::ask(root, &["COMMAND", "DOCS"])?;
-    page::render(&docs)
+/// Fails when a page is not what [`write`] would write.
+pub(crate) fn check(root: &Path) -> Result<(), String> {
+    for (name, wanted) in generate(root)? {
+        let found = fs::read_to_string(root.join(name)).unwrap_or_default();
+        if found == wanted {
+            println!("   {name} is what the server says");
+            continue;
+        }
+        let line = found.lines().zip(wanted.lines()).position(|(found, wanted)| found != wanted);
+        let line = line.unwrap_or_else(|| found.lines().count().min(wanted.lines().count())) + 1;
+        return Err(format!("{name} is not current (line {line}); write it with: cargo xtask docs"));
+    }
+    Ok(())
+}
+
+fn generate(root: &Path) -> Result<[(&'static str, String); 2], String> {
+    let commands = page::render(&server::ask(root, &["COMMAND", "DOCS"])?)?;
+    let written =
+        fs::read_to_string(root.join(OBSERVERS)).map_err(|error| format!("{OBSERVERS}: {error}"))?;
+    let observers = observers::render(&written, &server::ask(root, &["PROF", "OBSERVERS"])?)
+        .map_err(|error| format!("{OBSERVERS}: {error}"))?;
+    Ok([(COMMANDS, commands), (OBSERVERS, observers)])
 }

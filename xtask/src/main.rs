@@ -20,7 +20,7 @@ usage: cargo xtask <command>
 
   check [--no-install]  run every check: format, lints, house rules, documentation, all tests
   tidy                  the house rules and the arrows between crates alone (a second)
-  docs [--check]        write docs/commands.md from the command table, or compare it
+  docs [--check]        write docs/commands.md and the list in docs/profiling.md from what the server says, or compare
   instructions [--renew]
                         count the hot path's instructions and compare them with docs/instructions.md, or write it
   peers [DIR]           unpack or find Valkey 9, Redis 8 and memcached; print the path of a `run` wrapper

@@ -31,18 +31,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// The reports under `/api/profile/`, with what they show.
-const REPORTS: [(&str, &str); 8] = [
-    ("report", "the verdict, the findings, and the evidence of all observers"),
-    ("advice", "the findings alone: culprit, evidence, remedy, saving"),
-    ("hotkeys", "keys with most operations, CPU, bytes, writes and misses"),
-    ("latency", "time per command and stage: wait, lock, run, flush"),
-    ("prefixes", "keys, memory, traffic and hit ratio per key prefix"),
-    ("sizes", "lengths of keys and values, overhead per key"),
-    ("clients", "traffic, errors and backlog per connection"),
-    ("cost", "what each observer costs in time and memory"),
-];
-
 /// Connections at a time: scrapers and people need a handful. When there are more, those that are silent make room.
 const CONNECTIONS_MAX: usize = 256;
 /// The head of a request must have come by then, and the next one of a kept connection: longer than the 15 s between two

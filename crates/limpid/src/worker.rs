@@ -423,7 +423,7 @@ impl Worker {
         let (fd, worker, now_ms) = (peer.raw_fd(), self.index, instance.now_ms());
         let address = if let Origin::Tcp { peer, .. } = &origin { Some(peer.ip()) } else { None };
         let mut recorder = instance.recorders[worker].lock();
-        if recorder.switches.is_on(Observer::Clients) {
+        if recorder.switches.is_on(Observer::CLIENTS) {
             recorder.connects.connected(address, now_ms as u64);
         }
         drop(recorder);

@@ -12,7 +12,7 @@
 //! 4. per key that appears, disappears or changes its size: `added`, `removed`, `resized`.
 //!
 //! Invariants:
-//! 1. Memory is at most [`Recorder::memory_bytes_max`] per observer and [`WORKER_BYTES_MAX`] in all, whatever the
+//! 1. Memory is at most `memory_bytes_max` of its literal per observer and [`WORKER_BYTES_MAX`] in all, whatever the
 //!    load; besides there is the one shared prefix tree.
 //! 2. An observer that is switched off records no traffic; `profiling no` switches all off. What goes on is the
 //!    exact counters that INFO shows (calls, errors, hits, misses) and the sums of what is stored: they could
@@ -21,79 +21,41 @@
 //! Thread safety: owned by one worker behind its lock; [`Snapshot`] is a plain value.
 
 pub mod baseline;
-pub mod clients;
 pub mod errors;
 pub mod histogram;
-pub mod hotkeys;
-pub mod key_summary;
-pub mod latency;
-pub mod long_names;
-pub mod prefix;
-pub mod prefix_tree;
 pub mod sampler;
-pub mod shape;
-pub mod sizes;
-pub mod space_saving;
 
+// What callers hand over and read is named by its observer: `record::latency::Stage`.
+pub use crate::observers::clients::record as clients;
+pub use crate::observers::hotkeys::record as hotkeys;
+pub use crate::observers::latency::record as latency;
+pub use crate::observers::prefixes::{prefix_tree, record as prefix};
+pub use crate::observers::sizes::record as sizes;
+
+use crate::observers::OBSERVERS;
+pub use crate::spec::Observer;
 use clients::{ConnectWindow, Connects};
 use errors::Errors;
 use hotkeys::{Access, HotKeys, HotKeysSnapshot, KeyAccess};
-use latency::{COMMANDS_MAX, Latency, LatencySnapshot};
+use latency::{Latency, LatencySnapshot};
 use prefix::{PrefixSnapshot, Prefixes};
 use prefix_tree::{PrefixTree, TreeSnapshot};
 use sampler::Sampler;
 use sizes::{Sizes, SizesSnapshot};
 use std::sync::Arc;
 
-/// An observer, as switches, PROF COST and the configuration name it (`profiling-<name>`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Observer {
-    /// 1: latency per command and stage.
-    Latency,
-    /// 2: hot keys.
-    HotKeys,
-    /// 4: key prefixes.
-    Prefixes,
-    /// 5: sizes.
-    Sizes,
-    /// 20: clients.
-    Clients,
-}
-
-/// All observers, in the order of their numbers.
-pub const OBSERVERS: [Observer; 5] =
-    [Observer::Latency, Observer::HotKeys, Observer::Prefixes, Observer::Sizes, Observer::Clients];
-
-impl Observer {
-    /// The name: `latency`, `hotkeys`, `prefixes`, `sizes`, `clients`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Latency => "latency",
-            Self::HotKeys => "hotkeys",
-            Self::Prefixes => "prefixes",
-            Self::Sizes => "sizes",
-            Self::Clients => "clients",
-        }
-    }
-
-    /// The observer of a name, case-insensitive.
-    pub fn from_name(name: &str) -> Option<Self> {
-        OBSERVERS.into_iter().find(|observer| observer.name().eq_ignore_ascii_case(name))
-    }
-}
-
 /// Which observers record. All on by default.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Switches {
     /// The switch of all.
     pub profiling: bool,
-    /// See [`Observer`]; ask [`Switches::is_on`], which takes `profiling` into account.
-    pub observers: [bool; OBSERVERS.len()],
+    /// By [`Observer::index`]; ask [`Switches::is_on`], which takes `profiling` into account.
+    pub observers: [bool; Observer::COUNT],
 }
 
 impl Default for Switches {
     fn default() -> Self {
-        Self { profiling: true, observers: [true; OBSERVERS.len()] }
+        Self { profiling: true, observers: [true; Observer::COUNT] }
     }
 }
 
@@ -101,19 +63,12 @@ impl Switches {
     /// Whether the observer records.
     #[inline]
     pub const fn is_on(&self, observer: Observer) -> bool {
-        self.profiling && self.observers[observer as usize]
+        self.profiling && self.observers[observer.index()]
     }
 
     /// Switches one observer.
     pub fn set(&mut self, observer: Observer, on: bool) {
-        self.observers[observer as usize] = on;
-    }
-
-    /// Whether any observer that needs the clock or a sample records.
-    pub fn samples(&self) -> bool {
-        [Observer::Latency, Observer::HotKeys, Observer::Prefixes, Observer::Sizes]
-            .iter()
-            .any(|&o| self.is_on(o))
+        self.observers[observer.index()] = on;
     }
 }
 
@@ -240,18 +195,18 @@ impl Recorder {
     /// carries and the length of its value, if there is an entry.
     #[inline]
     pub fn record_key(&mut self, access: KeyAccess<'_>, stored: Option<(u16, usize)>) {
-        if self.switches.is_on(Observer::HotKeys) {
+        if self.switches.is_on(Observer::HOTKEYS) {
             self.hotkeys.record(access);
         }
         let KeyAccess { key, weight, cpu_ns, bytes, .. } = access;
-        if self.switches.is_on(Observer::Prefixes) {
+        if self.switches.is_on(Observer::PREFIXES) {
             let node = stored.map_or_else(|| self.prefixes.resolve(key), |(node, _)| node);
             match access.access {
                 Access::Write => self.prefixes.written(node, weight, bytes),
                 Access::Read | Access::Miss => self.prefixes.read(node, weight, stored.is_some(), bytes),
             }
         }
-        if let (true, Some((_, value_bytes))) = (self.switches.is_on(Observer::Sizes), stored) {
+        if let (true, Some((_, value_bytes))) = (self.switches.is_on(Observer::SIZES), stored) {
             self.sizes.timed(value_bytes, u64::from(cpu_ns), weight);
         }
     }
@@ -266,7 +221,7 @@ impl Recorder {
     /// The prefix node that the entry of a new key must carry.
     #[inline]
     pub fn prefix_of(&mut self, key: &[u8]) -> u16 {
-        if self.switches.is_on(Observer::Prefixes) { self.prefixes.resolve(key) } else { prefix_tree::ROOT }
+        if self.switches.is_on(Observer::PREFIXES) { self.prefixes.resolve(key) } else { prefix_tree::ROOT }
     }
 
     /// A key that now exists, and the node its entry carries.
@@ -297,61 +252,34 @@ impl Recorder {
         self.sizes.flushed();
     }
 
-    /// Bytes one observer holds on this worker; the prefix tree, shared by all, is apart.
-    pub fn memory_bytes_of(&self, observer: Observer) -> usize {
-        match observer {
-            Observer::Latency => self.latency.memory_bytes(),
-            Observer::HotKeys => self.hotkeys.memory_bytes(),
-            Observer::Prefixes => self.prefixes.memory_bytes(),
-            Observer::Sizes => self.sizes.memory_bytes(),
-            Observer::Clients => self.connects.memory_bytes() + self.errors.memory_bytes(),
-        }
-    }
-
-    /// Bytes all observers hold on this worker.
+    /// Bytes all observers hold on this worker; the prefix tree, shared by all, is apart.
     pub fn memory_bytes(&self) -> usize {
-        OBSERVERS.iter().map(|&observer| self.memory_bytes_of(observer)).sum()
-    }
-
-    /// The bound of [`Recorder::memory_bytes_of`]: with every one of 512 command indexes used, 2 MiB for
-    /// latency; the 250 commands there are use 1 MiB.
-    pub const fn memory_bytes_max(observer: Observer) -> usize {
-        match observer {
-            Observer::Latency => COMMANDS_MAX * latency::BLOCK_BYTES_MAX + Latency::counters_bytes_max(),
-            Observer::HotKeys => HotKeys::memory_bytes_max(),
-            Observer::Prefixes => Prefixes::memory_bytes_max(),
-            Observer::Sizes => Sizes::memory_bytes_max(),
-            Observer::Clients => 16 * 1024,
-        }
+        OBSERVERS.iter().map(|spec| (spec.memory_bytes)(self)).sum()
     }
 
     /// PROF RESET: forgets traffic and timings, not what is stored.
     pub fn reset(&mut self) {
-        self.latency.reset_timings();
-        self.hotkeys.reset();
-        self.prefixes.reset();
-        self.sizes.reset();
-        self.connects.reset();
+        OBSERVERS.iter().for_each(|spec| (spec.reset)(self));
     }
 
     /// CONFIG RESETSTAT: forgets the exact counters as well.
     pub fn reset_statistics(&mut self) {
         self.counters = Counters::default();
         self.errors.reset();
-        self.latency.reset();
+        OBSERVERS.iter().filter_map(|spec| spec.reset_statistics).for_each(|reset| reset(self));
     }
 }
 
 /// What the profile may add per worker.
 pub const WORKER_BYTES_MAX: usize = 4 << 20;
-const _: () = assert!(
-    Recorder::memory_bytes_max(Observer::Latency)
-        + Recorder::memory_bytes_max(Observer::HotKeys)
-        + Recorder::memory_bytes_max(Observer::Prefixes)
-        + Recorder::memory_bytes_max(Observer::Sizes)
-        + Recorder::memory_bytes_max(Observer::Clients)
-        <= WORKER_BYTES_MAX
-);
+const _: () = {
+    let (mut total, mut at) = (0, 0);
+    while at < OBSERVERS.len() {
+        total += OBSERVERS[at].memory_bytes_max;
+        at += 1;
+    }
+    assert!(total <= WORKER_BYTES_MAX);
+};
 
 /// All workers, merged at one moment.
 #[derive(Clone, Default, Debug)]
@@ -375,9 +303,9 @@ pub struct Snapshot {
     /// Observer 20: connections of the last ten to twenty seconds.
     pub connects: ConnectWindow,
     /// Bytes held per observer, over all workers and with the shared tree.
-    pub memory_bytes: [usize; OBSERVERS.len()],
+    pub memory_bytes: [usize; Observer::COUNT],
     /// Calls per observer since the reset (clients: in the window).
-    pub events: [u64; OBSERVERS.len()],
+    pub events: [u64; Observer::COUNT],
     /// Workers merged.
     pub workers: usize,
 }
@@ -385,35 +313,36 @@ pub struct Snapshot {
 impl Snapshot {
     /// Adds one worker's; hold its lock for this call only (some 70 µs).
     pub fn add(&mut self, worker: &Recorder, now_ms: u64) {
-        self.add_statistics(worker);
-        let connects = worker.connects.recent(now_ms);
-        let events = [
-            worker.latency.timings(),
-            worker.hotkeys.samples(),
-            worker.prefixes.resolved(),
-            worker.sizes.events(),
-            connects.total,
-        ];
-        for observer in OBSERVERS {
-            self.events[observer as usize] += events[observer as usize];
-        }
-        self.hotkeys.add(&worker.hotkeys, now_ms);
-        self.prefixes.add(&worker.prefixes);
-        self.connects.merge(&connects);
+        self.add_counters(worker);
+        Observer::all().for_each(|observer| self.merge(observer, worker, now_ms));
     }
 
-    /// Adds only what INFO, LATENCY HISTOGRAM and MEMORY STATS are asked for every second: everything but keys, prefixes
-    /// and reconnects, which stay empty (some 20 µs).
+    /// Adds only what INFO, LATENCY HISTOGRAM and MEMORY STATS are asked for every second: the exact counters and the
+    /// observers that are statistics; the others stay empty (some 20 µs).
     pub fn add_statistics(&mut self, worker: &Recorder) {
-        for observer in OBSERVERS {
-            self.memory_bytes[observer as usize] += worker.memory_bytes_of(observer);
+        self.add_counters(worker);
+        let statistics = Observer::all().filter(|observer| observer.spec().is_statistic);
+        statistics.for_each(|observer| self.merge(observer, worker, 0));
+    }
+
+    /// Adds only the exact counters and what one observer's report is made from.
+    pub fn add_only(&mut self, observer: Observer, worker: &Recorder, now_ms: u64) {
+        self.add_counters(worker);
+        self.merge(observer, worker, now_ms);
+    }
+
+    fn add_counters(&mut self, worker: &Recorder) {
+        for observer in Observer::all() {
+            self.memory_bytes[observer.index()] += (observer.spec().memory_bytes)(worker);
         }
         self.counters.add(&worker.counters);
         self.traffic.push(worker.counters.traffic);
         self.errors.merge(&worker.errors);
-        self.latency.add(&worker.latency);
-        self.sizes.add(&worker.sizes);
         self.workers += 1;
+    }
+
+    fn merge(&mut self, observer: Observer, worker: &Recorder, now_ms: u64) {
+        self.events[observer.index()] += (observer.spec().merge)(self, worker, now_ms);
     }
 
     /// Adds the shared tree; after all workers, so that every id they counted is known.
@@ -424,6 +353,6 @@ impl Snapshot {
 
     /// Adds what the shared tree takes, without its nodes.
     pub fn add_tree_memory(&mut self, tree: &PrefixTree) {
-        self.memory_bytes[Observer::Prefixes as usize] += tree.memory_bytes();
+        self.memory_bytes[Observer::PREFIXES.index()] += tree.memory_bytes();
     }
 }

@@ -10,20 +10,17 @@
 //!
 //! Thread safety: plain values.
 
-pub mod clients;
+pub mod catalogue;
 pub mod cost;
 pub mod findings;
-pub mod hotkeys;
-pub mod latency;
 pub mod metrics;
-pub mod prefixes;
 pub mod redact;
-pub mod sizes;
+pub mod reports;
 pub mod value;
 pub mod verdict;
 
-use crate::record::Snapshot;
 use crate::record::clients::ClientSnapshot;
+use crate::record::{Snapshot, Switches};
 use redact::Redactor;
 use value::Node;
 
@@ -38,6 +35,8 @@ pub struct Facts {
     pub window_s: f64,
     /// When an observer was switched on later than that: its name and seconds since 1970.
     pub switched_on_unix_s: Vec<(String, u64)>,
+    /// Which observers record.
+    pub switches: Switches,
     /// Memory of the data set, bytes.
     pub used_memory_bytes: u64,
     /// `maxmemory`, 0 without limit.
@@ -61,9 +60,18 @@ pub struct Input<'a> {
     pub redactor: &'a Redactor,
 }
 
+/// What is asked of a report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Asked {
+    /// Rows of its lists.
+    pub count: usize,
+    /// The command that is wanted in detail.
+    pub command: Option<u16>,
+}
+
 impl Input<'_> {
     /// `since` and `window_s`, which every report begins with.
-    fn header(&self, observer: &str, what: &str) -> Vec<(String, Node)> {
+    pub(crate) fn header(&self, observer: &str, what: &str) -> Vec<(String, Node)> {
         let later = self.facts.switched_on_unix_s.iter().find(|(name, _)| name == observer);
         let since = later.map_or(self.facts.since_unix_s, |&(_, since)| since.max(self.facts.since_unix_s));
         let window_s = self.facts.window_s - (since - self.facts.since_unix_s) as f64;
@@ -76,11 +84,11 @@ impl Input<'_> {
 }
 
 /// `part` of `whole` in per cent, 0 of nothing.
-fn percent(part: u64, whole: u64) -> f64 {
+pub(crate) fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
 }
 
 /// Nanoseconds as microseconds.
-fn usec(ns: u64) -> Node {
+pub(crate) fn usec(ns: u64) -> Node {
     Node::number(ns as f64 / 1_000.0)
 }

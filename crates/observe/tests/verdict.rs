@@ -1,5 +1,6 @@
 //! Seeded workloads through the recorders to the verdict: what must be found, and what must be called healthy.
 
+use observe::observers::{latency, prefixes};
 use observe::record::clients::{ClientCounters, ClientSnapshot};
 use observe::record::hotkeys::{Access, KeyAccess};
 use observe::record::latency::Stage;
@@ -8,7 +9,7 @@ use observe::record::{Observer, Recorder, Snapshot, Switches};
 use observe::report::findings::{Finding, Level, findings};
 use observe::report::redact::Redactor;
 use observe::report::value::Node;
-use observe::report::{Facts, Input, clients, cost, hotkeys, latency, prefixes, sizes, verdict};
+use observe::report::{Asked, Facts, Input, cost, verdict};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -109,7 +110,7 @@ impl Server {
             (hash ^ u64::from(byte)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31)
         });
         let stored = self.stored.get(key);
-        if recorder.switches.is_on(Observer::Latency) {
+        if recorder.switches.is_on(Observer::LATENCY) {
             for (stage, ns) in [(Stage::Wait, 2_000), (Stage::Lock, 0), (Stage::Run, u64::from(cpu_ns))] {
                 recorder.latency.record(command, stage, ns, weight);
             }
@@ -271,7 +272,7 @@ fn long_names_are_priced_exactly() {
     }
     let found = server.found("long-names");
     let fixed = "application/production/customer/preferences:".len() as u64;
-    assert_eq!(found.saves_bytes, Some(40_000 * (fixed - prefixes::ALIAS_BYTES)));
+    assert_eq!(found.saves_bytes, Some(40_000 * (fixed - prefixes::report::ALIAS_BYTES)));
     assert_eq!(found.culprit, "application/production/customer/preferences:{n}");
 }
 
@@ -406,14 +407,10 @@ fn every_report_says_since_when_and_how_exact_it_is() {
     let mut server = Server::new(0x0DD5_000C);
     server.uniform(500, 5_000);
     let reports = server.with_input(false, |input| {
-        [
-            hotkeys::report(input, 10),
-            latency::report(input, None),
-            latency::report(input, Some(GET)),
-            prefixes::report(input, 10),
-            sizes::report(input),
-            clients::report(input, 10),
-        ]
+        let asked = |command| Asked { count: 10, command };
+        let observers = Observer::all().map(|observer| &observer.spec().report);
+        let all = observers.map(|report| (report.make)(input, &asked(None)));
+        all.chain([latency::report::report(input, Some(GET))]).collect::<Vec<Node>>()
     });
     for report in reports {
         assert_eq!(report.get("since_unix_s"), Some(&Node::Integer(1_790_000_000)));
@@ -425,9 +422,9 @@ fn every_report_says_since_when_and_how_exact_it_is() {
 fn cost_is_measured_and_memory_within_its_bounds() {
     let mut server = Server::new(0x0DD5_000D);
     server.uniform(20_000, 50_000);
-    let report = server.with_input(false, |input| cost::report(input, Switches::default()));
+    let report = server.with_input(false, cost::report);
     let rows = report.get("observers").expect("observers").items();
-    assert_eq!(rows.len(), 5);
+    assert_eq!(rows.len(), Observer::COUNT);
     for row in rows {
         let figure = |name: &str| row.get(name).and_then(Node::as_f64).unwrap_or(f64::NAN);
         assert!(figure("call_ns") > 0.0);
@@ -441,8 +438,9 @@ fn cost_is_measured_and_memory_within_its_bounds() {
 fn counts_reports_and_truth_agree() {
     let mut server = Server::new(0x0DD5_000E);
     server.uniform(3_000, 30_000);
-    let (prefixes, latency) =
-        server.with_input(false, |input| (prefixes::report(input, 10), latency::report(input, None)));
+    let (prefixes, latency) = server.with_input(false, |input| {
+        (prefixes::report::report(input, 10), latency::report::report(input, None))
+    });
     let total = prefixes.get("total").expect("total");
     assert_eq!(total.get("keys"), Some(&Node::Integer(3_000)));
     let bytes: usize = server.stored.iter().map(|(key, &(_, value))| key.len() + value + 16).sum();

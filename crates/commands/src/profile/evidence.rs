@@ -24,16 +24,19 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Adds to the merged recorders what else a report needs.
-    pub fn of(instance: &Instance, mut snapshot: Snapshot) -> Evidence {
-        let windows = instance
-            .profile_windows
-            .apply(&mut snapshot, instance.now_ms(), |moment_ms| instance.to_unix_ms(moment_ms));
+    /// Adds to the merged recorders what else a report needs, and leaves of the counters what came since PROF RESET.
+    pub fn of(instance: &Instance, snapshot: Snapshot) -> Evidence {
+        Evidence::as_counted(instance, snapshot).since_reset(instance)
+    }
+
+    /// The same with the counters as they are, whatever the window of the profile: for /metrics.
+    pub fn as_counted(instance: &Instance, snapshot: Snapshot) -> Evidence {
         let facts = Facts {
+            switches: instance.switches(),
             used_memory_bytes: instance.used_memory_bytes().0,
             memory_bytes_max: instance.settings.maxmemory_bytes(),
             eviction_policy: instance.settings.maxmemory_policy().name().to_owned(),
-            ..windows
+            ..Facts::default()
         };
         let clients = instance.clients.all().iter().map(|client| client_snapshot(client)).collect();
         let registry = instance.registry;
@@ -44,6 +47,13 @@ impl Evidence {
             redactor: Redactor { redacts: instance.settings.redacts_keys() },
             command_name: Box::new(move |index| registry.entry(index).full_name.as_str()),
         }
+    }
+
+    /// Takes away what was counted before PROF RESET.
+    pub fn since_reset(mut self, instance: &Instance) -> Evidence {
+        let to_unix_ms = |moment_ms| instance.to_unix_ms(moment_ms);
+        instance.profile_windows.apply(&mut self.snapshot, &mut self.facts, instance.now_ms(), to_unix_ms);
+        self
     }
 
     pub fn input(&self) -> Input<'_> {

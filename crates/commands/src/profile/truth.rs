@@ -102,6 +102,26 @@ fn hot_keys_are_those_that_were_sent_within_the_stated_bounds() {
     assert!(listed <= whole(&report["error"]["unlisted_max"]) + 16 * 16, "{listed}");
 }
 
+/// A command of several keys has missed those that are not there, and written those that it writes.
+#[test]
+fn each_key_of_a_command_is_counted_as_what_was_done_to_it() {
+    let mut bench = Bench::new();
+    bench.run(b"MSET here 1 source 1\r\nPROF RESET");
+    for _ in 0..5 {
+        bench.run(b"MGET here gone\r\nCOPY source copied REPLACE");
+    }
+    let report = json(&mut bench, "PROF HOTKEYS JSON");
+    let counted = |key: &str| {
+        let rows = report["since_reset"].as_array().expect("rows");
+        let row = rows.iter().find(|row| row["key"] == key).unwrap_or_else(|| panic!("{key} in {report}"));
+        ["reads", "writes", "misses"].map(|figure| whole(&row[figure]))
+    };
+    assert_eq!(counted("here"), [5, 0, 0]);
+    assert_eq!(counted("gone"), [0, 0, 5]);
+    assert_eq!(counted("source"), [5, 0, 0]);
+    assert_eq!(counted("copied"), [0, 5, 0]);
+}
+
 #[test]
 fn prefixes_add_up_to_what_is_stored_whatever_happens() {
     let seed = 0x5eed_2002;

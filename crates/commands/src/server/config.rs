@@ -199,8 +199,8 @@ mod tests {
         assert_eq!(first.run(b"CONFIG SET profiling-hotkeys no"), b"+OK\r\n");
         for recorder in &first.instance.recorders {
             let switches = recorder.lock().switches;
-            assert!(!switches.is_on(observe::record::Observer::HotKeys));
-            assert!(switches.is_on(observe::record::Observer::Latency));
+            assert!(!switches.is_on(observe::record::Observer::HOTKEYS));
+            assert!(switches.is_on(observe::record::Observer::LATENCY));
         }
         first.run(b"CONFIG SET profiling no");
         assert!(first.instance.recorders.iter().all(|recorder| !recorder.lock().switches.profiling));

@@ -8,6 +8,7 @@
 //!
 //! Thread safety: all fields are atomics, read and written relaxed: a setting orders no other memory.
 
+use observe::spec::Observer;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Which keys are evicted when `maxmemory` is reached.
@@ -82,33 +83,22 @@ pub enum BusyPoll {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observers(u32);
 
+const _: () = assert!(Observer::COUNT < 31, "one bit is `profiling` itself");
+
 impl Observers {
-    const LATENCY: u32 = 1 << 0;
-    const HOTKEYS: u32 = 1 << 1;
-    const PREFIXES: u32 = 1 << 2;
-    const SIZES: u32 = 1 << 3;
-    const CLIENTS: u32 = 1 << 4;
     /// `profiling` itself, in the same word so that one load answers for all.
     const MASTER: u32 = 1 << 31;
+
+    const fn bit(observer: Observer) -> u32 {
+        1 << observer.index()
+    }
 
     /// Whether nothing at all is to be recorded.
     pub fn is_off(self) -> bool {
         self.0 == 0
     }
-    pub fn latency(self) -> bool {
-        self.0 & Self::LATENCY != 0
-    }
-    pub fn hotkeys(self) -> bool {
-        self.0 & Self::HOTKEYS != 0
-    }
-    pub fn prefixes(self) -> bool {
-        self.0 & Self::PREFIXES != 0
-    }
-    pub fn sizes(self) -> bool {
-        self.0 & Self::SIZES != 0
-    }
-    pub fn clients(self) -> bool {
-        self.0 & Self::CLIENTS != 0
+    pub fn is_on(self, observer: Observer) -> bool {
+        self.0 & Self::bit(observer) != 0
     }
 }
 
@@ -192,12 +182,11 @@ impl Hot {
             "protected-mode" => self.protected_mode.store(is_on, Relaxed),
             "requirepass" => self.requires_password.store(!text.is_empty(), Relaxed),
             "profiling" => _ = observer(Observers::MASTER),
-            "profiling-latency" => _ = observer(Observers::LATENCY),
-            "profiling-hotkeys" => _ = observer(Observers::HOTKEYS),
-            "profiling-prefixes" => _ = observer(Observers::PREFIXES),
-            "profiling-sizes" => _ = observer(Observers::SIZES),
-            "profiling-clients" => _ = observer(Observers::CLIENTS),
-            _ => {}
+            _ => {
+                if let Some(one) = Observer::from_directive(name) {
+                    observer(Observers::bit(one));
+                }
+            }
         }
     }
 
@@ -367,15 +356,20 @@ mod tests {
     #[test]
     fn profiling_off_switches_every_observer_and_back() {
         let settings = Settings::new();
-        let observers = settings.observers();
-        assert!(observers.latency() && observers.hotkeys() && observers.prefixes());
-        assert!(observers.sizes() && observers.clients() && !observers.is_off());
-        set(&settings, "profiling-hotkeys", "no");
-        assert!(!settings.observers().hotkeys() && settings.observers().sizes());
-        set(&settings, "profiling", "off");
-        assert!(settings.observers().is_off());
-        set(&settings, "profiling", "on");
-        assert!(!settings.observers().hotkeys() && settings.observers().sizes());
+        for observer in Observer::all() {
+            let only_it_is_off = || {
+                let on = settings.observers();
+                !on.is_off() && Observer::all().all(|other| on.is_on(other) == (other != observer))
+            };
+            assert!(Observer::all().all(|other| settings.observers().is_on(other)));
+            set(&settings, observer.spec().directive, "no");
+            assert!(only_it_is_off(), "{}", observer.name());
+            set(&settings, "profiling", "off");
+            assert!(settings.observers().is_off());
+            set(&settings, "profiling", "on");
+            assert!(only_it_is_off(), "{}", observer.name());
+            set(&settings, observer.spec().directive, "yes");
+        }
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(super) const SECTIONS: &[&[Directive]] = &[
     security::TLS_DIRECTIVES,
     memory::DIRECTIVES,
     observation::DIRECTIVES,
+    &observation::SWITCHES,
+    observation::ADMIN_DIRECTIVES,
     values::DIRECTIVES,
     persistence::DIRECTIVES,
     replication::DIRECTIVES,

@@ -11,6 +11,7 @@ use crate::state::session::Session;
 use keyspace::waiting::ALONE;
 use keyspace::{Database, Journal};
 use observe::record::{Recorder, Snapshot};
+use observe::spec::ReportSpec;
 use parking_lot::MutexGuard;
 use wire::Reply;
 
@@ -79,6 +80,12 @@ impl Ctx<'_> {
     pub fn snapshot(&mut self) -> Snapshot {
         let instance = self.instance;
         MutexGuard::unlocked(&mut self.data.recorder, || instance.snapshot())
+    }
+
+    /// What a report is made from; as [`Ctx::snapshot`].
+    pub fn snapshot_for(&mut self, report: &ReportSpec) -> Snapshot {
+        let instance = self.instance;
+        MutexGuard::unlocked(&mut self.data.recorder, || instance.snapshot_for(report))
     }
 
     /// The recorders' statistics, without keys and prefixes; as [`Ctx::snapshot`], and cheaper.

@@ -218,7 +218,7 @@ impl Executor {
     pub fn record_flush(&mut self, session: &Session, ns: u64, weight: u32) {
         let mut recorder = self.instance.recorders[self.station.worker].lock();
         let command = session.client.last_command.load(Relaxed);
-        if recorder.switches.is_on(Observer::Latency) && command != UNKNOWN {
+        if recorder.switches.is_on(Observer::LATENCY) && command != UNKNOWN {
             recorder.latency.record(command, Stage::Flush, ns, weight);
         }
     }

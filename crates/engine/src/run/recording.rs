@@ -11,6 +11,7 @@ use crate::run::ctx::{AloneCtx, Ctx};
 use crate::run::prepared::Prepared;
 use crate::spec::command::{Command, Outcome};
 use crate::spec::flags::{BRIEF, FAST, Flags, SKIP_SLOWLOG, WRITE};
+use crate::spec::key_spec::RO;
 use crate::state::clients::Client;
 use crate::state::instance::Instance;
 use crate::state::slowlog::{self, SlowCommand};
@@ -147,10 +148,10 @@ fn time(ran: &Ran<'_>, recorder: &mut Recorder, instance: &Instance, client: &Cl
     // Where every call of the command is timed, each stands for itself.
     let is_sample = command.flags.has(BRIEF) && !clock.time_all;
     let weight = if is_sample { timing.weight.max(1) } else { 1 };
-    if recorder.switches.is_on(Observer::Clients) {
+    if recorder.switches.is_on(Observer::CLIENTS) {
         Client::add(&client.run_ns, run_ns.saturating_mul(u64::from(weight)));
     }
-    if recorder.switches.is_on(Observer::Latency) {
+    if recorder.switches.is_on(Observer::LATENCY) {
         recorder.latency.record(request.index(), Stage::Run, run_ns, weight);
         if run_ns >= HOLD_NS {
             recorder.latency.delayed_others(request.index(), run_ns, clock.others_ready);
@@ -190,37 +191,43 @@ fn time(ran: &Ran<'_>, recorder: &mut Recorder, instance: &Instance, client: &Cl
 fn record_keys(ctx: &mut Ctx<'_>, ran: &Ran<'_>, run_ns: u64, reply_before: wire::Mark) {
     let Ran { request, command, timing, .. } = ran;
     let switches = ctx.data.recorder.switches;
-    if !(switches.is_on(Observer::HotKeys)
-        || switches.is_on(Observer::Prefixes)
-        || switches.is_on(Observer::Sizes))
+    if !(switches.is_on(Observer::HOTKEYS)
+        || switches.is_on(Observer::PREFIXES)
+        || switches.is_on(Observer::SIZES))
     {
         return;
     }
     let keys = command.keys.iter().map(|spec| spec.indices(request.args.len()).count()).sum::<usize>();
     let Some(each) = u32::try_from(keys).ok().filter(|&keys| keys > 0) else { return };
     let bytes = (request.args.bytes_len() + ctx.reply.len_since(reply_before)).min(u32::MAX as usize) as u32;
-    let access = if command.flags.has(WRITE) {
-        Access::Write
-    } else if ctx.data.recorder.counters.misses > timing.misses {
-        Access::Miss
-    } else {
-        Access::Read
-    };
+    let has_missed = ctx.data.recorder.counters.misses > timing.misses;
     let db = ctx.data.database as u8;
     let cpu_ns = (run_ns / u64::from(each)).min(u64::from(u32::MAX)) as u32;
-    let record_key = |ctx: &mut Ctx<'_>, key: Key<'_>| {
+    let record_key = |ctx: &mut Ctx<'_>, key: Key<'_>, writes: bool| {
         let Key { bytes: name, hash } = key;
         let (weight, bytes) = (timing.weight, bytes / each);
         let stored = ctx.data.observed(key);
+        // A command that found some of its keys missed only those that are not there.
+        let access = match stored {
+            _ if writes => Access::Write,
+            None if has_missed => Access::Miss,
+            _ => Access::Read,
+        };
         let access = KeyAccess { db, hash, key: name, weight, access, cpu_ns, bytes };
         ctx.data.recorder.record_key(access, stored);
     };
     match request.key {
-        Some(key) => record_key(ctx, key),
-        None => command.each_key(request.args, |bytes| {
-            let key = ctx.data.key(bytes);
-            record_key(ctx, key);
-        }),
+        Some(key) => record_key(ctx, key, command.flags.has(WRITE)),
+        None => {
+            for spec in command.keys {
+                // Of a key that is only read a command that writes says so: the source of COPY.
+                let writes = command.flags.has(WRITE) && !spec.flags.has(RO);
+                for index in spec.indices(request.args.len()) {
+                    let key = ctx.data.key(request.args.at(index));
+                    record_key(ctx, key, writes);
+                }
+            }
+        }
     }
 }
 

@@ -15,13 +15,17 @@ impl std::ops::BitOr for KeyFlags {
 }
 
 impl KeyFlags {
+    pub const fn has(self, other: KeyFlags) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// `|` for constants.
     pub const fn and(self, other: KeyFlags) -> KeyFlags {
         KeyFlags(self.0 | other.0)
     }
 
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        KEY_FLAG_NAMES.iter().filter(move |(flag, _)| self.0 & flag.0 != 0).map(|(_, name)| *name)
+        KEY_FLAG_NAMES.iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, name)| *name)
     }
 }
 

@@ -24,7 +24,8 @@ use keyspace::{Databases, KeyHasher};
 use observe::os::clock::{self, Ticks};
 use observe::record::prefix;
 use observe::record::prefix_tree::PrefixTree;
-use observe::record::{OBSERVERS, Recorder, Snapshot, Switches};
+use observe::record::{Observer, Recorder, Snapshot, Switches};
+use observe::spec::ReportSpec;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -210,6 +211,21 @@ impl Instance {
         snapshot
     }
 
+    /// What a report is made from, merged: of an observer's own report no other observer.
+    pub fn snapshot_for(&self, report: &ReportSpec) -> Snapshot {
+        let Some(observer) = report.observer() else { return self.snapshot() };
+        let mut snapshot = Snapshot::default();
+        let now_ms = self.now_ms() as u64;
+        for recorder in &self.recorders {
+            snapshot.add_only(observer, &recorder.lock(), now_ms);
+        }
+        if observer.spec().is_over_tree {
+            snapshot.add_tree(&self.prefix_tree);
+        }
+        snapshot.workers = self.workers;
+        snapshot
+    }
+
     /// What [`Snapshot::add_statistics`] takes of all recorders.
     pub fn statistics(&self) -> Snapshot {
         let mut snapshot = Snapshot::default();
@@ -274,8 +290,7 @@ impl Instance {
 fn switches_of(settings: &Settings) -> Switches {
     let on = settings.observers();
     let mut switches = Switches { profiling: !on.is_off(), ..Switches::default() };
-    let states = [on.latency(), on.hotkeys(), on.prefixes(), on.sizes(), on.clients()];
-    OBSERVERS.into_iter().zip(states).for_each(|(observer, state)| switches.set(observer, state));
+    Observer::all().for_each(|observer| switches.set(observer, on.is_on(observer)));
     switches
 }
 

@@ -8,7 +8,7 @@
 //! Thread safety: Sync; a lock that only reports, resets and CONFIG SET take, never under another one.
 
 use observe::record::baseline::Baseline;
-use observe::record::{OBSERVERS, Observer, Snapshot, Switches};
+use observe::record::{Observer, Snapshot, Switches};
 use observe::report::Facts;
 use parking_lot::Mutex;
 
@@ -23,7 +23,7 @@ struct State {
     /// Of the profile as a whole: its start or PROF RESET.
     began_ms: i64,
     /// Of single observers, when later than that.
-    observer_began_ms: [i64; OBSERVERS.len()],
+    observer_began_ms: [i64; Observer::COUNT],
     baseline: Baseline,
 }
 
@@ -40,48 +40,51 @@ impl Windows {
     /// PROF RESET of one observer.
     pub fn restart(&self, observer: Observer, snapshot: &Snapshot, now_ms: i64) {
         let mut state = self.state.lock();
-        state.observer_began_ms[observer as usize] = now_ms;
-        if observer == Observer::Latency {
-            state.baseline.renew_calls(snapshot);
+        state.observer_began_ms[observer.index()] = now_ms;
+        if let Some(rebase) = observer.spec().rebase {
+            rebase(&mut state.baseline, snapshot);
         }
     }
 
-    /// CONFIG RESETSTAT: the counters began again, so there is nothing to subtract any more. The latencies were
-    /// forgotten with them.
+    /// CONFIG RESETSTAT: the counters began again, so there is nothing to subtract any more. Observers that keep some
+    /// have forgotten their timings with them.
     pub fn counters_restarted(&self, now_ms: i64) {
         let mut state = self.state.lock();
         state.baseline = Baseline::default();
-        state.observer_began_ms[Observer::Latency as usize] = now_ms;
+        let with_statistics = |observer: &Observer| observer.spec().reset_statistics.is_some();
+        for observer in Observer::all().filter(with_statistics) {
+            state.observer_began_ms[observer.index()] = now_ms;
+        }
     }
 
     /// Switches have changed: what is on now and was off begins now.
     pub fn switched(&self, before: Switches, after: Switches, now_ms: i64) {
         let mut state = self.state.lock();
-        for observer in OBSERVERS {
+        for observer in Observer::all() {
             if after.is_on(observer) && !before.is_on(observer) {
-                state.observer_began_ms[observer as usize] = now_ms;
+                state.observer_began_ms[observer.index()] = now_ms;
             }
         }
     }
 
-    /// Leaves in a snapshot what was counted since the reset, and returns the windows' part of the facts. `to_unix_ms`
+    /// Leaves in a snapshot what was counted since the reset, and fills in the windows' part of the facts. `to_unix_ms`
     /// turns a moment of the keyspace's clock into a Unix time in milliseconds.
-    pub fn apply(&self, snapshot: &mut Snapshot, now_ms: i64, to_unix_ms: impl Fn(i64) -> i64) -> Facts {
+    pub fn apply(
+        &self,
+        snapshot: &mut Snapshot,
+        facts: &mut Facts,
+        now_ms: i64,
+        to_unix_ms: impl Fn(i64) -> i64,
+    ) {
         let state = self.state.lock();
         state.baseline.subtract_from(snapshot);
         let unix_s = |moment_ms: i64| (to_unix_ms(moment_ms) / 1000).max(0) as u64;
-        let later = |observer: &Observer| state.observer_began_ms[*observer as usize] > state.began_ms;
-        let switched_on = OBSERVERS.into_iter().filter(later);
-        Facts {
-            now_ms: now_ms as u64,
-            since_unix_s: unix_s(state.began_ms),
-            window_s: (now_ms - state.began_ms).max(0) as f64 / 1000.0,
-            switched_on_unix_s: switched_on
-                .map(|observer| {
-                    (observer.name().to_owned(), unix_s(state.observer_began_ms[observer as usize]))
-                })
-                .collect(),
-            ..Facts::default()
-        }
+        let began_ms = |observer: Observer| state.observer_began_ms[observer.index()];
+        let switched_on = Observer::all().filter(|observer| began_ms(*observer) > state.began_ms);
+        facts.now_ms = now_ms as u64;
+        facts.since_unix_s = unix_s(state.began_ms);
+        facts.window_s = (now_ms - state.began_ms).max(0) as f64 / 1000.0;
+        facts.switched_on_unix_s =
+            switched_on.map(|observer| (observer.name().to_owned(), unix_s(began_ms(observer)))).collect();
     }
 }

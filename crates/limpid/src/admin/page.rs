@@ -6,7 +6,6 @@
 //!
 //! Thread safety: functions over a merged snapshot.
 
-use super::REPORTS;
 use super::access::encoded;
 use super::figures::ServerFigures;
 use commands::profile::Evidence;
@@ -14,7 +13,8 @@ use engine::Instance;
 use observe::name::Name;
 use observe::report::findings::{Level, findings};
 use observe::report::value::{Node, bytes, duration};
-use observe::report::{hotkeys, prefixes, verdict};
+use observe::report::{Asked, reports, verdict};
+use observe::spec::{Headline, Observer};
 use std::fmt::Write as _;
 
 /// Rows of the page's tables.
@@ -47,7 +47,6 @@ pub fn index(instance: &Instance, data_port: u16, token: Option<&[u8]>) -> Strin
     let server = ServerFigures::of(instance);
     let evidence = Evidence::of(instance, instance.snapshot());
     let input = evidence.input();
-    let report = verdict::report(&input);
     let found = findings(&input);
     let says = verdict::verdict(&found);
     let is_problem = found.iter().any(|finding| finding.level == Level::Problem);
@@ -70,37 +69,22 @@ pub fn index(instance: &Instance, data_port: u16, token: Option<&[u8]>) -> Strin
         escaped(&says),
         escaped(if remedy.is_empty() { "No rule finds a problem in what was seen." } else { remedy }),
     );
-    tiles(&mut html, instance, &server, &report);
+    tiles(&mut html, instance, &server, &verdict::overview(&input));
     let query = token.map(|token| format!("token={}", encoded(token)));
-    let hot = hotkeys::report(&input, ROWS);
-    let columns = [
-        ("key", "key"),
-        ("operations", "operations"),
-        ("sampling_error", "\u{b1}"),
-        ("share_percent", "share"),
-        ("traffic_bytes", "bytes"),
-    ];
-    let named = hot.get("since_reset").map_or(&[][..], Node::items).iter().filter(|row| {
-        // A key that was never proven heavy has no name; a person can do nothing with its hash.
-        row.get("key").and_then(Node::as_name).is_some_and(Name::is_named)
-    });
-    table(&mut html, "Hottest keys", Some(&Node::List(named.cloned().collect())), &columns);
-    let by_prefix = prefixes::report(&input, ROWS);
-    let columns = [
-        ("prefix", "prefix"),
-        ("keys", "keys"),
-        ("memory_bytes", "memory"),
-        ("share_percent", "share"),
-        ("hit_percent", "hits"),
-    ];
-    table(&mut html, "Largest prefixes", by_prefix.get("namespaces"), &columns);
+    let asked = Asked { count: ROWS, command: None };
+    for spec in Observer::by_place().map(Observer::spec) {
+        if let Some(headline) = &spec.headline {
+            let report = (spec.report.make)(&input, &asked);
+            table(&mut html, headline, report.get(headline.list));
+        }
+    }
     links(&mut html, data_port, query.as_deref());
     html.push_str("</main></body></html>\n");
     html
 }
 
-fn tiles(html: &mut String, instance: &Instance, server: &ServerFigures, report: &Node) {
-    let figure = |name: &str| report.get("overview").and_then(|overview| overview.get(name)?.as_f64());
+fn tiles(html: &mut String, instance: &Instance, server: &ServerFigures, overview: &Node) {
+    let figure = |name: &str| overview.get(name).and_then(Node::as_f64);
     let keys: usize = server.databases.iter().map(|database| database.keys).sum();
     let limit = instance.settings.maxmemory_bytes();
     let of_limit =
@@ -121,20 +105,26 @@ fn tiles(html: &mut String, instance: &Instance, server: &ServerFigures, report:
     html.push_str("</div>");
 }
 
-/// Some columns of a list of maps; nothing if the list is empty.
-fn table(html: &mut String, title: &str, list: Option<&Node>, columns: &[(&str, &str)]) {
-    let rows = list.map_or(&[][..], Node::items);
+/// Some columns of a list of maps; nothing if the list is empty. A row without the name of what it is about is left out: a
+/// key that was never proven heavy has none, and a person can do nothing with its hash.
+fn table(html: &mut String, headline: &Headline, list: Option<&Node>) {
+    let Headline { title, columns, .. } = headline;
+    let is_named = |row: &&Node| {
+        let mut names = columns.iter().filter_map(|(field, _)| row.get(field).and_then(Node::as_name));
+        names.all(Name::is_named)
+    };
+    let rows: Vec<&Node> = list.map_or(&[][..], Node::items).iter().filter(is_named).collect();
     if rows.is_empty() {
         return;
     }
     let _ = write!(html, "<h2>{title}</h2><div class=\"wide\"><table><tr>");
-    for (_, head) in columns {
+    for (_, head) in *columns {
         let _ = write!(html, "<th>{head}</th>");
     }
     html.push_str("</tr>");
     for row in rows {
         html.push_str("<tr>");
-        for (name, _) in columns {
+        for (name, _) in *columns {
             let _ = write!(html, "<td>{}</td>", cell(name, row.get(name)));
         }
         html.push_str("</tr>");
@@ -163,7 +153,8 @@ fn links(html: &mut String, data_port: u16, query: Option<&str>) {
         format!("{path}{mark}{}", query.join("&amp;"))
     };
     html.push_str("<h2>Profile</h2><div class=\"wide\"><table class=\"links\">");
-    for (name, what) in REPORTS {
+    for report in reports::by_place() {
+        let (name, what) = (report.name, report.shows);
         let path = format!("/api/profile/{name}");
         let _ = write!(
             html,
@@ -171,7 +162,7 @@ fn links(html: &mut String, data_port: u16, query: Option<&str>) {
              <td class=\"dim\"><code>PROF {}</code></td></tr>",
             address(&path, "format=text"),
             address(&path, ""),
-            name.to_ascii_uppercase(),
+            report.subcommand,
         );
     }
     html.push_str("</table></div><h2>For machines</h2><div class=\"wide\"><table class=\"links\">");
@@ -226,10 +217,12 @@ mod tests {
             ("size_bytes".into(), Node::integer(2048_u64)),
         ]);
         let mut html = String::new();
-        table(&mut html, "Keys", Some(&Node::List(vec![row])), &[("key", "key"), ("size_bytes", "size")]);
+        let columns = &[("key", "key"), ("size_bytes", "size")];
+        let headline = Headline { title: "Keys", list: "", columns };
+        table(&mut html, &headline, Some(&Node::List(vec![row])));
         assert!(html.contains("<td><code>&lt;b&gt;\\u{202e}\\n</code></td><td>2.00 KiB</td>"), "{html}");
         let mut none = String::new();
-        table(&mut none, "Keys", Some(&Node::List(vec![])), &[]);
+        table(&mut none, &headline, Some(&Node::List(vec![])));
         assert_eq!(none, "");
     }
 

@@ -9,7 +9,7 @@
 //! Thread safety: handlers share [`State`].
 
 use super::access::{self, parameter, token_of_query};
-use super::{REPORTS, figures, page};
+use super::{figures, page};
 use crate::sockets::Sockets;
 use axum::Router;
 use axum::extract::{Path, Request, State as Shared};
@@ -24,8 +24,7 @@ use axum::routing::get;
 use commands::profile::{COUNT_DEFAULT, COUNT_MAX, Evidence, command_of};
 use engine::Instance;
 use observe::report::metrics::{Exposition, Format, observed};
-use observe::report::value::Node;
-use observe::report::{clients, cost, hotkeys, latency, prefixes, sizes, verdict};
+use observe::report::{Asked, reports};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -103,7 +102,7 @@ async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
 }
 
 async fn nothing_here(uri: Uri) -> Response {
-    let reports: Vec<&str> = REPORTS.iter().map(|(name, _)| *name).collect();
+    let reports: Vec<&str> = reports::by_place().map(|report| report.name).collect();
     let text = format!(
         "Nothing is at {}. There are:\n  /\n  /metrics\n  /healthz\n  /readyz\n  /api/profile/{{{}}}\n",
         uri.path(),
@@ -132,77 +131,52 @@ async fn metrics(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Respo
 }
 
 fn exposition(instance: &Instance, format: Format) -> String {
-    let counters = instance.snapshot();
-    let evidence = Evidence::of(instance, counters.clone());
+    let evidence = Evidence::as_counted(instance, instance.snapshot());
     let mut out = Exposition::new(format);
     figures::write(&mut out, instance, &figures::ServerFigures::of(instance));
-    observed::write(&mut out, &counters, &evidence.input(), instance.switches());
+    observed::write_counts(&mut out, &evidence.input());
+    observed::write_verdict(&mut out, &evidence.since_reset(instance).input());
     out.finish()
 }
 
-/// What stands behind a report's name in the address: `?count=20&command=get&format=text`.
-struct Asked {
-    count: usize,
-    command: Option<u16>,
-    is_text: bool,
-}
-
-impl Asked {
-    fn parse(query: &str) -> Result<Asked, String> {
-        let text =
-            |name: &str| parameter(query, name).map(|value| String::from_utf8_lossy(&value).into_owned());
-        let count = match text("count") {
-            None => COUNT_DEFAULT,
-            Some(count) => count
-                .parse()
-                .ok()
-                .filter(|count| (1..=COUNT_MAX).contains(count))
-                .ok_or_else(|| format!("count must be between 1 and {COUNT_MAX}"))?,
-        };
-        let command =
-            text("command").map(|name| command_of(commands::registry(), name.as_bytes())).transpose();
-        let command = command.map_err(|error| error.text().trim_start_matches("ERR ").to_owned())?;
-        let is_text = match text("format").as_deref() {
-            None | Some("json") => false,
-            Some("text") => true,
-            Some(_) => return Err("format is json or text".to_owned()),
-        };
-        Ok(Asked { count, command, is_text })
-    }
+/// What stands behind a report's name in the address, `?count=20&command=get&format=text`; and whether text is wanted.
+fn parse(query: &str) -> Result<(Asked, bool), String> {
+    let text = |name: &str| parameter(query, name).map(|value| String::from_utf8_lossy(&value).into_owned());
+    let count = match text("count") {
+        None => COUNT_DEFAULT,
+        Some(count) => count
+            .parse()
+            .ok()
+            .filter(|count| (1..=COUNT_MAX).contains(count))
+            .ok_or_else(|| format!("count must be between 1 and {COUNT_MAX}"))?,
+    };
+    let command = text("command").map(|name| command_of(commands::registry(), name.as_bytes())).transpose();
+    let command = command.map_err(|error| error.text().trim_start_matches("ERR ").to_owned())?;
+    let is_text = match text("format").as_deref() {
+        None | Some("json") => false,
+        Some("text") => true,
+        Some(_) => return Err("format is json or text".to_owned()),
+    };
+    Ok((Asked { count, command }, is_text))
 }
 
 async fn profile(Shared(state): Shared<Arc<State>>, Path(name): Path<String>, uri: Uri) -> Response {
-    if !REPORTS.iter().any(|(known, _)| *known == name) {
+    let Some(asked_for) = reports::by_place().find(|report| report.name == name) else {
         return nothing_here(uri).await;
-    }
-    let asked = match Asked::parse(uri.query().unwrap_or_default()) {
+    };
+    let (asked, is_text) = match parse(uri.query().unwrap_or_default()) {
         Ok(asked) => asked,
         Err(reason) => return plain(StatusCode::BAD_REQUEST, format!("{reason}\n")),
     };
-    let is_text = asked.is_text;
     let made = report(&state, move |instance| {
-        let node = node_of(instance, &name, &asked);
-        if asked.is_text { node.to_text() } else { format!("{:#}\n", node.to_json()) }
+        let evidence = Evidence::of(instance, instance.snapshot_for(asked_for));
+        let node = (asked_for.make)(&evidence.input(), &asked);
+        if is_text { node.to_text() } else { format!("{:#}\n", node.to_json()) }
     });
     match made.await {
         Ok(text) if is_text => plain(StatusCode::OK, text),
         Ok(json) => ([(CONTENT_TYPE, "application/json")], json).into_response(),
         Err(refusal) => refusal,
-    }
-}
-
-fn node_of(instance: &Instance, name: &str, asked: &Asked) -> Node {
-    let evidence = Evidence::of(instance, instance.snapshot());
-    let (input, count) = (evidence.input(), asked.count);
-    match name {
-        "advice" => verdict::advice(&input),
-        "hotkeys" => hotkeys::report(&input, count),
-        "latency" => latency::report(&input, asked.command),
-        "prefixes" => prefixes::report(&input, count),
-        "sizes" => sizes::report(&input),
-        "clients" => clients::report(&input, count),
-        "cost" => cost::report(&input, instance.switches()),
-        _ => verdict::report(&input),
     }
 }
 
@@ -238,13 +212,13 @@ mod tests {
 
     #[test]
     fn a_report_s_options_are_read_from_the_query() {
-        let asked = Asked::parse("count=7&command=config%7Cget&format=text").expect("valid");
-        assert_eq!((asked.count, asked.is_text), (7, true));
+        let (asked, is_text) = parse("count=7&command=config%7Cget&format=text").expect("valid");
+        assert_eq!((asked.count, is_text), (7, true));
         assert_eq!(asked.command, command_of(commands::registry(), b"config|get").ok());
         for wrong in ["count=0", "count=1001", "count=x", "command=nosuch", "format=xml"] {
-            assert!(Asked::parse(wrong).is_err(), "{wrong}");
+            assert!(parse(wrong).is_err(), "{wrong}");
         }
-        let plain = Asked::parse("token=x").expect("valid");
-        assert_eq!((plain.count, plain.command, plain.is_text), (COUNT_DEFAULT, None, false));
+        let (plain, is_text) = parse("token=x").expect("valid");
+        assert_eq!((plain.count, plain.command, is_text), (COUNT_DEFAULT, None, false));
     }
 }

@@ -10,8 +10,8 @@
 //! Thread safety: plain value over a key that is made once.
 
 use crate::name::{Name, PLACEHOLDERS};
+use crate::observers::prefixes::shape::is_separator;
 use crate::record::hotkeys::HotKey;
-use crate::record::shape::is_separator;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
 

@@ -7,7 +7,8 @@
 
 use super::findings::{Finding, Level, findings};
 use super::value::Node;
-use super::{Input, hotkeys, latency, prefixes, sizes};
+use super::{Asked, Input};
+use crate::spec::Observer;
 
 /// Keys, prefixes and clients per list of the evidence.
 const EVIDENCE_ROWS: usize = 10;
@@ -19,14 +20,12 @@ pub fn report(input: &Input<'_>) -> Node {
     entries.extend(input.header("report", "all observers joined"));
     entries.push(("findings".into(), Node::List(found.iter().map(Finding::to_node).collect())));
     entries.push(("overview".into(), overview(input)));
-    entries.push((
-        "hotkeys".into(),
-        without(hotkeys::report(input, EVIDENCE_ROWS), &["by_writes", "by_misses"]),
-    ));
-    entries.push(("latency".into(), latency::report(input, None)));
-    entries.push(("prefixes".into(), without(prefixes::report(input, EVIDENCE_ROWS), &["by_keys"])));
-    entries.push(("sizes".into(), sizes::report(input)));
-    entries.push(("clients".into(), super::clients::report(input, EVIDENCE_ROWS)));
+    let asked = Asked { count: EVIDENCE_ROWS, command: None };
+    for observer in Observer::by_place() {
+        let spec = observer.spec();
+        let evidence = without((spec.report.make)(input, &asked), spec.evidence_without);
+        entries.push((observer.name().into(), evidence));
+    }
     Node::Map(entries)
 }
 
@@ -45,7 +44,8 @@ pub fn verdict(found: &[Finding]) -> String {
     }
 }
 
-fn overview(input: &Input<'_>) -> Node {
+/// The figures of the server as a whole.
+pub fn overview(input: &Input<'_>) -> Node {
     let counters = &input.snapshot.counters;
     let reads = counters.hits + counters.misses;
     let ratio = (reads > 0).then(|| counters.hits as f64 * 100.0 / reads as f64);

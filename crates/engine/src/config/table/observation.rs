@@ -3,6 +3,7 @@
 //! Thread safety: constants.
 
 use crate::config::directive::{Directive, Kind, Refusal};
+use observe::observers::OBSERVERS;
 
 const NO_LARGE_LOG: &str =
     "only slow commands are logged one by one; PROF SIZES shows large requests and replies";
@@ -70,31 +71,22 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "yes",
         "All observers at once: off stops every one of them, whatever its own switch says.",
     ),
-    Directive::live(
-        "profiling-latency",
-        Kind::Switch,
-        "yes",
-        "Latency of every command, split into wait, lock, run and flush: PROF LATENCY.",
-    ),
-    Directive::live(
-        "profiling-hotkeys",
-        Kind::Switch,
-        "yes",
-        "The most used keys, with an error bound: PROF HOTKEYS.",
-    ),
-    Directive::live(
-        "profiling-prefixes",
-        Kind::Switch,
-        "yes",
-        "Keys, memory and traffic per key prefix: PROF PREFIXES.",
-    ),
-    Directive::live("profiling-sizes", Kind::Switch, "yes", "Lengths of keys and values: PROF SIZES."),
-    Directive::live(
-        "profiling-clients",
-        Kind::Switch,
-        "yes",
-        "Traffic and errors of every client: PROF CLIENTS.",
-    ),
+];
+
+/// One switch per observer, from its literal.
+pub(super) const SWITCHES: [Directive; OBSERVERS.len()] = {
+    const NONE: Directive = Directive::live("", Kind::Switch, "yes", "");
+    let mut switches = [NONE; OBSERVERS.len()];
+    let mut at = 0;
+    while at < OBSERVERS.len() {
+        switches[at] = Directive { name: OBSERVERS[at].directive, summary: OBSERVERS[at].switch, ..NONE };
+        at += 1;
+    }
+    switches
+};
+
+/// What follows the switches.
+pub(super) const ADMIN_DIRECTIVES: &[Directive] = &[
     Directive::live(
         "profiling-redact-keys",
         Kind::Switch,

@@ -11,8 +11,8 @@
 //!
 //! Thread safety: plain values.
 
-use super::hotkeys::NAME_BYTES_MAX;
 use super::long_names::LongNames;
+use super::record::NAME_BYTES_MAX;
 use std::cmp::Reverse;
 
 /// A key's name, cut to [`NAME_BYTES_MAX`] until [`Summary::complete_names`] finds the rest of it.

@@ -4,10 +4,10 @@
 //!
 //! Thread safety: functions over a merged snapshot.
 
-use super::value::Node;
-use super::{Input, percent, usec};
+use super::record::{CommandStats, STAGES, Stage};
 use crate::record::histogram::Histogram;
-use crate::record::latency::{CommandStats, STAGES, Stage};
+use crate::report::value::Node;
+use crate::report::{Input, percent, usec};
 
 /// The report: one row per command by total run time, or one command by stage.
 pub fn report(input: &Input<'_>, command: Option<u16>) -> Node {

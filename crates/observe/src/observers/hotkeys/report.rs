@@ -6,9 +6,9 @@
 //!
 //! Thread safety: functions over a merged snapshot.
 
-use super::value::Node;
-use super::{Input, percent, usec};
-use crate::record::hotkeys::{COSTLY_BYTES, COSTLY_CPU_NS, HotKey, OPERATION_SLOTS, Summary};
+use super::record::{COSTLY_BYTES, COSTLY_CPU_NS, HotKey, OPERATION_SLOTS, Summary};
+use crate::report::value::Node;
+use crate::report::{Input, percent, usec};
 
 /// Commands on a key that must have been looked at before its CPU time is believed: one run may have been interrupted.
 const CPU_SAMPLES_MIN: u64 = 3;

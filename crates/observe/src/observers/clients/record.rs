@@ -17,6 +17,9 @@ pub const ADDRESSES_MAX: usize = 64;
 /// Window of the reconnect counts: a storm shows within seconds.
 pub const CONNECT_WINDOW_MS: u64 = 10_000;
 
+/// What a worker's counts of reconnects and of errors by code may hold; most of it is never used.
+pub const RECORDER_BYTES_MAX: usize = 16 * 1024;
+
 /// What one connection did. Times are milliseconds of the server's monotonic clock.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct ClientCounters {

@@ -4,10 +4,10 @@
 //!
 //! Thread safety: functions over a merged snapshot.
 
-use super::value::Node;
-use super::{Input, percent};
+use super::record::{NodeCounts, Prefix};
 use crate::name::PLACEHOLDERS;
-use crate::record::prefix::{NodeCounts, Prefix};
+use crate::report::value::Node;
+use crate::report::{Input, percent};
 
 /// Bytes an alias is taken to need for all the fixed parts of a name together.
 pub const ALIAS_BYTES: u64 = 3;
@@ -20,8 +20,8 @@ pub fn report(input: &Input<'_>, count: usize) -> Node {
     entries.push((
         "error".into(),
         Node::text(
-            "keys and bytes are exact and add up to the totals; keys stored while the observer was off, and \
-             prefixes beyond 4096, are in (other) or in the prefix above; traffic is sampled",
+            "keys and bytes are exact and add up to the totals; keys stored while the observer was off, new \
+             prefixes while others kept the tree, and prefixes beyond 4096, are in (other) or in the prefix above; traffic is sampled",
         ),
     ));
     entries.push(("total".into(), Node::Map(figures(&total, &total))));

@@ -97,7 +97,8 @@ impl Prefixes {
         }
     }
 
-    /// The node of a key: what its entry carries from now on. About 20 ns when the shape is known.
+    /// The node of a key: what its entry carries from now on. About 20 ns when the shape is known; if it is not, and others
+    /// keep the tree, the root: the caller may hold a stripe, so it is not waited for.
     #[inline]
     pub fn resolve(&mut self, key: &[u8]) -> u16 {
         self.resolved += 1;
@@ -246,7 +247,7 @@ impl Prefixes {
         {
             return id;
         }
-        let place = self.tree.place(shape, key);
+        let Some(place) = self.tree.try_place(shape, key) else { return ROOT };
         if self.epoch != place.epoch {
             self.forget_shapes(place.epoch);
         }

@@ -9,7 +9,7 @@
 //!
 //! Thread safety: owned by one recorder.
 
-use super::histogram::{Histogram, Layout};
+use crate::record::histogram::{Histogram, Layout};
 
 /// Log2 classes: lengths up to 2^40.
 pub const CLASSES: usize = 41;

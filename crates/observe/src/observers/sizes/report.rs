@@ -4,9 +4,9 @@
 //!
 //! Thread safety: functions over a merged snapshot.
 
-use super::value::Node;
-use super::{Input, percent, usec};
-use crate::record::sizes::{CLASSES, class_max};
+use super::record::{CLASSES, class_max};
+use crate::report::value::Node;
+use crate::report::{Input, percent, usec};
 
 /// The report.
 pub fn report(input: &Input<'_>) -> Node {

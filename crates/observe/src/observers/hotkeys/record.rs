@@ -371,8 +371,8 @@ impl HotKeysSnapshot {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sampler::Sampler;
     use super::*;
+    use crate::record::sampler::Sampler;
     use std::collections::HashMap;
 
     /// A seeded stream of keys, uniform or like Zipf with exponent 1 (by inversion of the harmonic sum).

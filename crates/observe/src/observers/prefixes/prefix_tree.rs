@@ -13,12 +13,16 @@
 //!    and a full pass over the workers after that found no key that carries it.
 //! 4. Depth is at most `shape::DEPTH_MAX`, a node's names at most [`ROOT_NAMES_MAX`] or [`NAMES_MAX`].
 //!
-//! Thread safety: one mutex, taken when a worker's cache does not know a shape; the epoch is read without it.
+//! Thread safety: one mutex, tried when a worker's cache does not know a shape; the epoch is read without it. A worker may
+//! hold a stripe then, so it never sleeps for it: after [`TRIES_MAX`] attempts the key belongs to the root. Reports copy the
+//! nodes under the mutex and write their names without it.
 
 use super::shape::{Kind, Shape, extend};
 use crate::name::{escaped, escaped_in_shape};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::hint::spin_loop;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Ids there are. An entry has 16 bits for one; 4096 keep a worker's counters below 300 KiB.
@@ -30,6 +34,12 @@ pub const NAMES_MAX: usize = 64;
 /// The same for the root: an application's namespaces.
 pub const ROOT_NAMES_MAX: usize = 512;
 
+/// Attempts of a worker to take the mutex: as long as others take to place a few shapes, a microsecond or two.
+const TRIES_MAX: usize = 64;
+
+/// Two counters before each shared text.
+const TEXT_HEAD_BYTES: usize = 2 * size_of::<usize>();
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
     Free,
@@ -38,11 +48,13 @@ enum State {
     Forwarded(u16),
 }
 
+#[derive(Clone)]
 struct Node {
     state: State,
     parent: u16,
     token_hash: u64,
-    text: Box<[u8]>,
+    /// Shared with the copies that reports work on.
+    text: Arc<[u8]>,
     kind: Kind,
     is_wide: bool,
     children: Vec<u16>,
@@ -91,7 +103,7 @@ impl Default for PrefixTree {
             state: State::Live,
             parent: ROOT,
             token_hash: 0,
-            text: Box::default(),
+            text: Arc::default(),
             kind: Kind::Any,
             is_wide: false,
             children: Vec::new(),
@@ -132,24 +144,29 @@ impl PrefixTree {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// The node of a shape, created if there is room.
-    pub(super) fn place(&self, shape: &Shape, key: &[u8]) -> Place {
-        let mut nodes = self.nodes.lock();
+    /// The node of a shape, created if there is room; None if others keep the tree.
+    pub(super) fn try_place(&self, shape: &Shape, key: &[u8]) -> Option<Place> {
+        let mut tries = (0..TRIES_MAX).map(|_| self.nodes.try_lock().ok_or_else(spin_loop));
+        let mut nodes = tries.find_map(Result::ok)?;
         let (mut place, collapsed) = nodes.place(shape, key);
         if collapsed {
             self.epoch.fetch_add(1, Ordering::Release);
         }
         place.epoch = self.epoch();
-        place
+        Some(place)
     }
 
     /// The tree at this moment.
     pub fn snapshot(&self) -> TreeSnapshot {
-        let nodes = self.nodes.lock();
+        let (nodes, used) = {
+            let nodes = self.nodes.lock();
+            (nodes.nodes.clone(), nodes.nodes.len() - nodes.free.len())
+        };
+        let nodes = Nodes { nodes, free: Vec::new(), children: HashMap::new() };
         let mut names = Vec::new();
         nodes.name(ROOT, &mut String::new(), 0, &mut names);
         let forwards = (0..nodes.nodes.len() as u16).map(|id| nodes.target(id)).collect();
-        TreeSnapshot { names, forwards, used: nodes.nodes.len() - nodes.free.len() }
+        TreeSnapshot { names, forwards, used }
     }
 
     /// Takes leaves out of the tree that `is_unused` names, so that they can be released once no key carries
@@ -196,7 +213,8 @@ impl PrefixTree {
     /// Bytes held, estimated for the index.
     pub fn memory_bytes(&self) -> usize {
         let nodes = self.nodes.lock();
-        let own = |node: &Node| node.text.len() + node.children.capacity() * size_of::<u16>();
+        let own =
+            |node: &Node| TEXT_HEAD_BYTES + node.text.len() + node.children.capacity() * size_of::<u16>();
         nodes.nodes.capacity() * size_of::<Node>()
             + nodes.nodes.iter().map(own).sum::<usize>()
             + nodes.free.capacity() * size_of::<u16>()
@@ -206,7 +224,8 @@ impl PrefixTree {
     /// The bound of [`PrefixTree::memory_bytes`].
     pub const fn memory_bytes_max() -> usize {
         // Vectors and the index may hold twice what they need; a child list grows to at most double.
-        NODES_MAX * (2 * size_of::<Node>() + super::shape::TOKEN_BYTES_MAX + 8 + 8 + 2 + 4 * 25)
+        NODES_MAX
+            * (2 * size_of::<Node>() + TEXT_HEAD_BYTES + super::shape::TOKEN_BYTES_MAX + 8 + 8 + 2 + 4 * 25)
     }
 }
 
@@ -240,7 +259,7 @@ impl Nodes {
             }
             let child = match self.children.get(&(parent, token.hash)) {
                 Some(&child) => child,
-                None => match self.create(parent, token.hash, token.text(key), token.kind) {
+                None => match self.create(parent, token.hash, token.text(key).into(), token.kind) {
                     Some(child) => child,
                     None => break,
                 },
@@ -255,7 +274,7 @@ impl Nodes {
         self.node(id).children.iter().filter(|&&child| self.node(child).kind.is_name()).count()
     }
 
-    fn create(&mut self, parent: u16, token_hash: u64, text: Box<[u8]>, kind: Kind) -> Option<u16> {
+    fn create(&mut self, parent: u16, token_hash: u64, text: Arc<[u8]>, kind: Kind) -> Option<u16> {
         let node =
             Node { state: State::Live, parent, token_hash, text, kind, is_wide: false, children: Vec::new() };
         let id = match self.free.pop() {
@@ -292,7 +311,7 @@ impl Nodes {
                     self.children.remove(&old);
                     self.children.insert((id, any.hash), name);
                     let node = self.node_mut(name);
-                    (node.token_hash, node.text, node.kind) = (any.hash, any.text(b""), any.kind);
+                    (node.token_hash, node.text, node.kind) = (any.hash, any.text(b"").into(), any.kind);
                 }
             }
         }
@@ -309,7 +328,7 @@ impl Nodes {
         let moved = std::mem::take(&mut self.node_mut(from).children);
         let was_wide = self.node(from).is_wide;
         let node = self.node_mut(from);
-        (node.state, node.text) = (State::Forwarded(into), Box::default());
+        (node.state, node.text) = (State::Forwarded(into), Arc::default());
         for child in moved {
             let token_hash = self.node(child).token_hash;
             self.children.remove(&(from, token_hash));
@@ -331,7 +350,7 @@ impl Nodes {
         let parent = self.node(id).parent;
         self.detach(id);
         let node = self.node_mut(id);
-        (node.state, node.text) = (State::Forwarded(parent), Box::default());
+        (node.state, node.text) = (State::Forwarded(parent), Arc::default());
     }
 
     fn target(&self, id: u16) -> u16 {
@@ -381,11 +400,24 @@ mod tests {
     use super::*;
 
     fn place(tree: &PrefixTree, key: &str) -> u16 {
-        tree.place(&Shape::of(key.as_bytes()), key.as_bytes()).id
+        tree.try_place(&Shape::of(key.as_bytes()), key.as_bytes()).expect("nobody else has it").id
     }
 
     fn shapes(tree: &PrefixTree) -> Vec<String> {
         tree.snapshot().names.into_iter().map(|name| name.shape).collect()
+    }
+
+    #[test]
+    fn a_worker_does_not_wait_for_the_tree() {
+        let tree = Arc::new(PrefixTree::default());
+        let mut worker = crate::observers::prefixes::record::Prefixes::new(tree.clone());
+        let held = tree.nodes.lock();
+        assert_eq!(worker.resolve(b"user:1:cart"), ROOT);
+        drop(held);
+        let node = worker.resolve(b"user:2:cart");
+        assert_ne!(node, ROOT);
+        let _held = tree.nodes.lock();
+        assert_eq!(worker.resolve(b"user:3:cart"), node, "a known shape needs no tree");
     }
 
     #[test]

@@ -23,7 +23,7 @@
 //!
 //! Thread safety: owned by one recorder.
 
-use super::histogram::{Histogram, Layout};
+use crate::record::histogram::{Histogram, Layout};
 
 /// Commands the index space may have: twice what Redis knows.
 pub const COMMANDS_MAX: usize = 512;
@@ -418,7 +418,7 @@ impl LatencySnapshot {
 
     /// Takes away calls counted before, given by ascending index, and the times of runs that were forgotten: both are
     /// from before the window. What was not used since is gone.
-    pub(super) fn subtract(&mut self, before: &[(u16, CallCounts)]) {
+    pub(crate) fn subtract(&mut self, before: &[(u16, CallCounts)]) {
         for stats in &mut self.commands {
             stats.forgotten = ForgottenRuns::default();
             let Ok(at) = before.binary_search_by_key(&stats.command, |(command, _)| *command) else {

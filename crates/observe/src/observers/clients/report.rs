@@ -4,10 +4,10 @@
 //!
 //! Thread safety: functions over a merged snapshot.
 
-use super::value::Node;
-use super::{Input, usec};
+use super::record::ClientSnapshot;
 use crate::name::{Name, escaped};
-use crate::record::clients::ClientSnapshot;
+use crate::report::value::Node;
+use crate::report::{Input, usec};
 
 /// A connection without a command for this long is idle.
 pub const IDLE_MS: u64 = 300_000;
