@@ -1,8 +1,9 @@
 //! No circle between the files of a crate: who reads one file needs those below it, never the whole crate.
 //!
 //! An arrow is a path that begins with `crate::` or `super::`, in a `use` or anywhere else, outside of tests. It ends at
-//! the file of the longest module that the path names. Arrows between a module and what lies below it are not counted:
-//! a parent lists its children and keeps what they share. Not a compiler: what a re-export stands for is not looked up.
+//! the file of the longest module that the path names; a name of the crate's root at the file it is re-exported from.
+//! Arrows between a module and what lies below it are not counted: a parent lists its children, keeps what they share
+//! and speaks for them. Not a compiler.
 //!
 //! Invariant: every circle is reported once, by its shortest way round.
 
@@ -142,14 +143,30 @@ fn target(from: &str, path: &str, known: &BTreeMap<String, String>) -> Option<St
         }
         segments.pop_front();
     }
-    for segment in segments {
+    while let Some(&segment) = segments.front() {
         let longer = if base.is_empty() { segment.to_owned() } else { format!("{base}::{segment}") };
         if !known.contains_key(&longer) {
             break;
         }
         base = longer;
+        segments.pop_front();
     }
-    known.contains_key(&base).then_some(base)
+    let root = known.get(&base)?;
+    let source = segments.front().filter(|_| base.is_empty()).and_then(|name| re_exported(name, root));
+    // What the root re-exports from itself ends here, or it would be followed for ever.
+    let source = source.filter(|source| source != path).and_then(|source| target("", &source, known));
+    Some(source.unwrap_or(base))
+}
+
+/// The path that the crate's root re-exports a name from.
+fn re_exported(name: &str, root: &str) -> Option<String> {
+    let mut found = Vec::new();
+    for start in ["pub use ", "pub(crate) use "] {
+        root.split(start).skip(1).for_each(|mut statement| take_path("", &mut statement, &mut found));
+    }
+    let path = found.into_iter().find(|path| path.rsplit("::").next() == Some(name))?;
+    let path = path.trim_start_matches("crate::").trim_start_matches("self::");
+    Some(format!("crate::{path}"))
 }
 
 /// The shortest circle through the first file of each knot of files that all lead to each other.
@@ -220,6 +237,19 @@ mod tests {
             ("b/c.rs", "use super::B;\nuse crate::Root;\n"),
         ]);
         assert_eq!(circles(&files), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_re_export_is_looked_through() {
+        let files = crate_of(&[
+            ("lib.rs", "mod b;\nmod c;\npub use b::{A, B};\npub(crate) use c::C;\n"),
+            ("b.rs", "use crate::C;\n"),
+            ("c.rs", "use crate::B;\nuse crate::Nowhere;\n"),
+        ]);
+        assert_eq!(
+            circles(&files),
+            ["a circle of files: crates/a/src/b.rs -> crates/a/src/c.rs -> crates/a/src/b.rs"]
+        );
     }
 
     #[test]
