@@ -12,8 +12,10 @@
 //! Thread safety: plain values.
 
 use super::long_names::LongNames;
-use super::record::NAME_BYTES_MAX;
 use std::cmp::Reverse;
+
+/// Bytes of a key's name that each summary keeps.
+pub const NAME_BYTES_MAX: usize = 128;
 
 /// A key's name, cut to [`NAME_BYTES_MAX`] until [`Summary::complete_names`] finds the rest of it.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,6 +1,6 @@
 //! The whole names of hot keys whose names are longer than a summary keeps.
 //!
-//! A summary has room for [`super::record::NAME_BYTES_MAX`] bytes of each name, or its bound would be that of the longest
+//! A summary has room for [`super::key_summary::NAME_BYTES_MAX`] bytes of each name, or its bound would be that of the longest
 //! name there may be. Names beyond that are rare; this is one bounded room for all of them, so that programs are told
 //! whole names as long as they fit.
 //!

@@ -25,7 +25,7 @@ use super::long_names::LongNames;
 use super::space_saving::{Slot, SpaceSaving};
 use std::collections::VecDeque;
 
-pub use super::key_summary::{HotKey, KeyName, Summary};
+pub use super::key_summary::{HotKey, KeyName, NAME_BYTES_MAX, Summary};
 
 /// Slots of the summary by operations. 64 find a third of a Zipf top 20, 256 all of it. On the demo's recording, whose
 /// hot keys are flat, the certain count of one of the true top 20 was 62 % short with 512, 12 % with 1,024.
@@ -39,8 +39,6 @@ pub const KEPT_KEYS: usize = 64;
 pub const COSTLY_CPU_NS: u32 = 4_000;
 /// A command that moves this much enters the summary by bytes.
 pub const COSTLY_BYTES: u32 = 4_096;
-/// Bytes of a key's name that each summary keeps.
-pub const NAME_BYTES_MAX: usize = 128;
 /// Frozen windows kept.
 pub const WINDOWS: usize = 5;
 /// Keys kept of a frozen window.
