@@ -6,6 +6,7 @@
 
 use crate::command::{Arity, Command, DELETE, FAST, KEY, KeySpec, Outcome, READONLY, RM, RO, Run, WRITE};
 use crate::ctx::Ctx;
+use keyspace::Event;
 use wire::Args;
 
 mod expire;
@@ -65,7 +66,7 @@ const UNLINK: Command = Command {
 };
 
 fn del(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let deleted = args.from(1).iter().filter(|key| ctx.data.delete(key)).count();
+    let deleted = args.from(1).iter().filter(|key| ctx.data.delete(key, Event::Del)).count();
     ctx.reply.integer(deleted as i64);
     Ok(())
 }

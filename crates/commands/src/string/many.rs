@@ -9,7 +9,7 @@ use crate::command::{
 };
 use crate::ctx::Ctx;
 use crate::error::CommandError;
-use keyspace::{Deadline, NewValue};
+use keyspace::{Deadline, Event, NewValue};
 use wire::Args;
 
 const PAIRS: Argument =
@@ -65,7 +65,7 @@ fn mset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn store_pairs(ctx: &mut Ctx<'_>, args: Args<'_>) {
     let mut arguments = args.from(1).iter();
     while let (Some(key), Some(value)) = (arguments.next(), arguments.next()) {
-        ctx.data.store(key, NewValue::Bytes(value), kind_of(value), Deadline::Clear);
+        ctx.data.store(key, NewValue::Bytes(value), kind_of(value), Deadline::Clear, Event::Set);
     }
 }
 

@@ -140,7 +140,7 @@ impl Model {
         self.now_ms += by_ms;
         let now_ms = self.now_ms;
         let mut gone = Vec::new();
-        while self.table.expire(now_ms, budget, &self.hasher, |entry| {
+        while self.table.expire(now_ms, budget, &self.hasher, |entry, _| {
             assert!(entry.expiry_ms().is_some_and(|expiry_ms| expiry_ms <= now_ms));
             gone.push(u32::from_be_bytes(entry.key().try_into().expect("4 bytes")));
             entry.free();

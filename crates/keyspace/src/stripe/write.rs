@@ -1,0 +1,391 @@
+//! Writing a stripe: every change of a key, whoever asks for it, and what follows from one.
+//!
+//! A change is put between [`Ledger::begin_write`] and [`Ledger::end_write`]: commands, expiry (lazy and active), eviction,
+//! renames, copies, edits. What a change must see beforehand belongs into the first, what must follow from it into the
+//! second. It does not know who asks: that is the [`Event`].
+//!
+//! Invariants: (1) an entry comes, goes, or changes its value or deadline only between `begin_write` and `end_write`; (2)
+//! `entry_bytes` is the sum of the entries' `memory_bytes`; (3) a write tells each changed key once: a key found past its
+//! deadline is told as expired, apart from the write that found it; (4) a value that somebody outside holds a reference
+//! of is never changed: an edit copies it first; (5) an entry made from another one is made by `RawEntry::rebuilt`.
+//!
+//! A flush and a swap are a write of a whole database: they tell watchers and count, but not key by key.
+//!
+//! Thread safety: none of its own; the stripe's lock guards every access.
+
+use super::{Contents, Deadline, Key, WatchFlag};
+use crate::entry::{EntryRef, Kind, NewValue, Outline, Parts, RawEntry};
+use crate::expiry::NEVER;
+use crate::journal::{Change, Event, Journal, Wanted};
+use crate::table::Place;
+use std::collections::HashMap;
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// What a stripe keeps beside its entries, kept true by every write.
+pub(super) struct Ledger {
+    /// Flags of the transactions that watch a key, by the key's hash: equal hashes abort one too many at worst.
+    #[expect(clippy::box_collection, reason = "a stripe is two cache lines, and few have watches")]
+    watches: Option<Box<HashMap<u64, Vec<WatchFlag>>>>,
+    /// The sum of the entries' `memory_bytes`.
+    entry_bytes: usize,
+    /// The number of the stripe's database.
+    database: u32,
+}
+
+/// A change that has begun.
+#[must_use]
+pub(super) struct Write {
+    before: Option<Outline>,
+    event: Event,
+}
+
+impl Ledger {
+    pub(super) fn new(database: u32) -> Ledger {
+        Ledger { watches: None, entry_bytes: 0, database }
+    }
+
+    pub(super) fn entry_bytes(&self) -> usize {
+        self.entry_bytes
+    }
+
+    pub(super) fn is_watched(&self) -> bool {
+        self.watches.is_some()
+    }
+
+    pub(super) fn swap_numbers(&mut self, other: &mut Ledger) {
+        std::mem::swap(&mut self.watches, &mut other.watches);
+        std::mem::swap(&mut self.database, &mut other.database);
+    }
+
+    /// To be called before a key changes, with its entry if it has one.
+    #[inline(always)]
+    pub(super) fn begin_write(&self, old: Option<RawEntry>, event: Event) -> Write {
+        Write { before: old.map(RawEntry::outline), event }
+    }
+
+    /// To be called when a key has changed, with the entry it has now. Everything that follows from a change is done here.
+    #[inline(always)]
+    pub(super) fn end_write(
+        &mut self,
+        write: Write,
+        key: Key<'_>,
+        new: Option<RawEntry>,
+        journal: &mut Journal,
+    ) {
+        let Write { before, event } = write;
+        if let Some(watches) = &self.watches {
+            watches.get(&key.hash).into_iter().flatten().for_each(|flag| flag.store(true, Relaxed));
+        }
+        if new.is_some() {
+            journal.writes += 1;
+        } else {
+            journal.removed(event);
+        }
+        let after = new.map(RawEntry::outline);
+        let same_size = matches!((before, after), (Some(before), Some(after)) if before.has_size_of(&after));
+        if !same_size || journal.wanted >= Wanted::All {
+            self.tell(key, event, [before, after], journal);
+        }
+    }
+
+    /// Accounts a change and puts it into the journal. Apart, to keep small what most writes run through: those that leave
+    /// the size as it was, told to nobody.
+    #[inline(never)]
+    fn tell(&mut self, key: Key<'_>, event: Event, outlines: [Option<Outline>; 2], journal: &mut Journal) {
+        let [before, after] = outlines.map(|outline| outline.map(|outline| outline.footprint()));
+        let bytes = |footprint: Option<crate::Footprint>| {
+            footprint.map_or(0, |footprint| footprint.total_bytes as usize)
+        };
+        self.entry_bytes = self.entry_bytes + bytes(after) - bytes(before);
+        let [old, new] = outlines;
+        let prefix = new.or(old).map_or(0, |outline| outline.prefix());
+        let key_bytes = key.bytes.len() as u32;
+        let change = Change {
+            hash: key.hash,
+            database: self.database,
+            prefix,
+            event,
+            key_bytes,
+            name_at: 0,
+            before,
+            after,
+        };
+        journal.tell(change, key.bytes);
+    }
+}
+
+/// What is stored under a key.
+pub struct Put<'a> {
+    pub value: NewValue<'a>,
+    pub kind: Kind,
+    pub deadline: Deadline,
+    pub event: Event,
+}
+
+/// An entry outside any table, on its way to another key, stripe or database.
+pub struct Detached(RawEntry);
+
+impl Detached {
+    pub fn read(&self) -> EntryRef<'_> {
+        EntryRef::new(self.0)
+    }
+
+    fn into_entry(self) -> RawEntry {
+        ManuallyDrop::new(self).0
+    }
+}
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        self.0.free();
+    }
+}
+
+impl Contents {
+    /// Takes an entry out of the table; it is the caller's.
+    fn detach_at(&mut self, place: Place, key: Key<'_>, event: Event, journal: &mut Journal) -> RawEntry {
+        let write = self.ledger.begin_write(Some(place.entry()), event);
+        let entry = self.table.remove(place, key.hash, &journal.hasher);
+        self.ledger.end_write(write, key, None, journal);
+        entry
+    }
+
+    pub(super) fn remove_at(&mut self, place: Place, key: Key<'_>, event: Event, journal: &mut Journal) {
+        self.detach_at(place, key, event, journal).free();
+    }
+
+    /// Puts an entry into the table under a key that has none.
+    pub(super) fn insert(&mut self, key: Key<'_>, entry: RawEntry, event: Event, journal: &mut Journal) {
+        let write = self.ledger.begin_write(None, event);
+        self.table.insert(key.hash, entry, &journal.hasher);
+        self.ledger.end_write(write, key, Some(entry), journal);
+    }
+
+    /// Creates or replaces the value of `key`. `prefix` is asked for the node of a key that is new.
+    #[inline]
+    pub fn store(
+        &mut self,
+        key: Key<'_>,
+        put: Put<'_>,
+        journal: &mut Journal,
+        prefix: impl FnOnce(&[u8]) -> u16,
+    ) {
+        match self.live(key, journal) {
+            Some(place) => self.replace(place, key, put, journal),
+            None => {
+                let Put { value, kind, deadline, event } = put;
+                let expiry_ms = if let Deadline::At(at_ms) = deadline { Some(at_ms) } else { None };
+                let (prefix, stamp) = (prefix(key.bytes), journal.second());
+                let entry = RawEntry::new(Parts { key: key.bytes, value, kind, expiry_ms, prefix, stamp });
+                self.insert(key, entry, event, journal);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn replace(&mut self, place: Place, key: Key<'_>, put: Put<'_>, journal: &mut Journal) {
+        let old = place.entry();
+        old.touch(journal.second(), journal.dice(), journal.decay_seconds);
+        let keeps_field = match put.deadline {
+            Deadline::Clear => old.expiry_ms().is_none(),
+            Deadline::Keep => true,
+            Deadline::At(_) => old.expiry_ms().is_some(),
+        };
+        if keeps_field
+            && let NewValue::Bytes(bytes) = put.value
+            && let Some(room) = old.room_for_short(bytes.len())
+        {
+            let write = self.ledger.begin_write(Some(old), put.event);
+            room.fill(bytes, put.kind);
+            if let Deadline::At(at_ms) = put.deadline {
+                old.set_expiry_in_place(at_ms);
+                self.table.lower(place, at_ms);
+            }
+            self.ledger.end_write(write, key, Some(old), journal);
+            return;
+        }
+        self.replace_any(place, key, put, keeps_field, journal);
+    }
+
+    /// As `replace`, whatever the sizes; apart, so that the usual way stays small enough to be inlined.
+    #[inline(never)]
+    fn replace_any(
+        &mut self,
+        place: Place,
+        key: Key<'_>,
+        put: Put<'_>,
+        keeps_field: bool,
+        journal: &mut Journal,
+    ) {
+        let old = place.entry();
+        let write = self.ledger.begin_write(Some(old), put.event);
+        let expiry_ms = match put.deadline {
+            Deadline::Clear => None,
+            Deadline::Keep => old.expiry_ms(),
+            Deadline::At(at_ms) => Some(at_ms),
+        };
+        if keeps_field
+            && let NewValue::Bytes(bytes) = put.value
+            && let Some(room) = old.room_for(bytes.len())
+        {
+            room.fill(bytes, put.kind);
+            if let Some(at_ms) = expiry_ms {
+                old.set_expiry_in_place(at_ms);
+                self.table.lower(place, at_ms);
+            }
+            self.ledger.end_write(write, key, Some(old), journal);
+            return;
+        }
+        let new = old.rebuilt(key.bytes, put.value, put.kind, expiry_ms);
+        self.table.replace(place, new).free();
+        self.ledger.end_write(write, key, Some(new), journal);
+    }
+
+    /// Removes `key`; false if it does not exist.
+    pub fn remove(&mut self, key: Key<'_>, event: Event, journal: &mut Journal) -> bool {
+        let Some(place) = self.live(key, journal) else { return false };
+        self.remove_at(place, key, event, journal);
+        true
+    }
+
+    /// Sets or clears the deadline of `key`; false if it does not exist.
+    pub fn set_deadline(
+        &mut self,
+        key: Key<'_>,
+        expiry_ms: Option<i64>,
+        event: Event,
+        journal: &mut Journal,
+    ) -> bool {
+        let Some(place) = self.live(key, journal) else { return false };
+        let old = place.entry();
+        if expiry_ms.is_none() && old.expiry_ms().is_none() {
+            return true;
+        }
+        let write = self.ledger.begin_write(Some(old), event);
+        let new = match expiry_ms {
+            Some(expiry_ms) if old.set_expiry_in_place(expiry_ms) => {
+                self.table.lower(place, expiry_ms);
+                old
+            }
+            _ => {
+                let new = old.rebuilt(key.bytes, old.shared_value(), EntryRef::new(old).kind(), expiry_ms);
+                self.table.replace(place, new).free();
+                new
+            }
+        };
+        self.ledger.end_write(write, key, Some(new), journal);
+        true
+    }
+
+    /// Takes the entry of `from` out, to be attached as `name`. The value is not copied: an entry with another name is
+    /// another allocation, but a large value goes along by reference.
+    pub fn take(
+        &mut self,
+        from: Key<'_>,
+        name: &[u8],
+        event: Event,
+        journal: &mut Journal,
+    ) -> Option<Detached> {
+        let place = self.live(from, journal)?;
+        let entry = self.detach_at(place, from, event, journal);
+        if name == from.bytes {
+            return Some(Detached(entry));
+        }
+        let renamed = entry.duplicate(name);
+        entry.free();
+        Some(Detached(renamed))
+    }
+
+    /// A copy of the entry of `from` under another name, not in any table yet; it shares a large value.
+    pub fn copy(&mut self, from: Key<'_>, name: &[u8], journal: &mut Journal) -> Option<Detached> {
+        let entry = self.live(from, journal)?.entry();
+        Some(Detached(entry.duplicate(name)))
+    }
+
+    /// Puts a detached entry into this stripe, in place of an entry of the same name, whose prefix node it takes over;
+    /// `prefix` is asked for the node of a key that is new.
+    pub fn attach(
+        &mut self,
+        hash: u64,
+        detached: Detached,
+        event: Event,
+        journal: &mut Journal,
+        prefix: impl FnOnce(&[u8]) -> u16,
+    ) {
+        let entry = detached.into_entry();
+        let key = Key { bytes: entry.key(), hash };
+        match self.live(key, journal) {
+            Some(place) => {
+                let write = self.ledger.begin_write(Some(place.entry()), event);
+                entry.set_prefix(EntryRef::new(place.entry()).prefix());
+                self.table.replace(place, entry).free();
+                self.ledger.end_write(write, key, Some(entry), journal);
+            }
+            None => {
+                entry.set_prefix(prefix(key.bytes));
+                self.insert(key, entry, event, journal);
+            }
+        }
+    }
+
+    /// Removes about `budget` entries whose deadline has passed and returns whether there are more.
+    pub(crate) fn expire(&mut self, budget: usize, journal: &mut Journal) -> bool {
+        let Contents { table, ledger, .. } = self;
+        let hasher = journal.hasher.clone();
+        let more = table.expire(journal.now_ms, budget, &hasher, |entry, hash| {
+            let write = ledger.begin_write(Some(entry), Event::Expired);
+            ledger.end_write(write, Key { bytes: entry.key(), hash }, None, journal);
+            entry.free();
+        });
+        // What was reported is no longer armed. Unlocking arms the wheel for what is left, unless the caller is to come
+        // back anyway.
+        self.armed = if more { 0 } else { NEVER };
+        more
+    }
+
+    /// All keys go at once: tells those who watch one that exists, and counts.
+    pub(crate) fn write_emptied(&self, journal: &mut Journal) {
+        self.touch_watched(|hash| self.has_live(hash, journal));
+        journal.writes += self.len() as u64;
+    }
+
+    /// Those who watch a key here are to find what `other` holds: tells them, if either has such a key.
+    pub(crate) fn write_exchanged(&self, other: &Contents, journal: &Journal) {
+        self.touch_watched(|hash| self.has_live(hash, journal) || other.has_live(hash, journal));
+    }
+
+    /// Sets the flags of all watched keys for which `changes` says so; for whole-database commands.
+    fn touch_watched(&self, changes: impl Fn(u64) -> bool) {
+        for (hash, flags) in self.ledger.watches.iter().flat_map(|watches| watches.iter()) {
+            if changes(*hash) {
+                flags.iter().for_each(|flag| flag.store(true, Relaxed));
+            }
+        }
+    }
+
+    /// Registers `flag` to be set when `key` changes. Returns whether the key exists now.
+    pub fn watch(&mut self, key: Key<'_>, flag: &WatchFlag, journal: &mut Journal) -> bool {
+        let exists = self.live(key, journal).is_some();
+        let flags = self.ledger.watches.get_or_insert_default().entry(key.hash).or_default();
+        if !flags.iter().any(|known| Arc::ptr_eq(known, flag)) {
+            flags.push(flag.clone());
+        }
+        exists
+    }
+
+    /// Takes back [`Contents::watch`].
+    pub fn unwatch(&mut self, hash: u64, flag: &WatchFlag) {
+        let Some(watches) = &mut self.ledger.watches else { return };
+        if let Some(flags) = watches.get_mut(&hash) {
+            flags.retain(|known| !Arc::ptr_eq(known, flag));
+            if flags.is_empty() {
+                watches.remove(&hash);
+            }
+        }
+        if watches.is_empty() {
+            self.ledger.watches = None;
+        }
+    }
+}
