@@ -389,3 +389,130 @@ impl Contents {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::Value;
+    use crate::{Databases, KeyHasher, Missing, Shape, Text};
+
+    /// One key's stripe, and a journal that wants to hear everything.
+    struct Bench {
+        databases: Databases,
+        journal: Journal,
+    }
+
+    impl Bench {
+        fn new() -> Bench {
+            let mut journal = Journal::new(KeyHasher::fold(3), 3);
+            journal.wanted = Wanted::Names;
+            Bench { databases: Databases::new(1), journal }
+        }
+
+        fn on<R>(&mut self, run: impl FnOnce(&mut Contents, Key<'_>, &mut Journal) -> R) -> R {
+            let hash = self.journal.hasher.hash(b"key");
+            let database = self.databases.get(0, 0);
+            let mut locked = database.lock(crate::hash::stripe_of(hash), None).expect("locked");
+            run(&mut locked, Key { bytes: b"key", hash }, &mut self.journal)
+        }
+
+        fn set(&mut self, value: &[u8]) {
+            let (value, kind) = (NewValue::Bytes(value), Kind::StringRaw);
+            let put = Put { value, kind, deadline: Deadline::Clear, event: Event::Set };
+            self.on(|stripe, key, journal| stripe.store(key, put, journal, |_| 0));
+        }
+
+        fn edit<S: Shape>(&mut self, missing: Missing, change: impl FnOnce(&mut S)) -> bool {
+            self.on(|stripe, key, journal| {
+                stripe.edit(key, missing, Event::Append, journal, |_| 0, change).is_some()
+            })
+        }
+
+        fn blob(&mut self) -> Option<crate::Blob> {
+            self.on(|stripe, key, journal| match stripe.look(key, journal)?.value() {
+                Value::Shared(blob) => Some(blob.clone()),
+                Value::Inline(_) => None,
+            })
+        }
+
+        /// What the journal was told since the last time.
+        fn events(&mut self) -> Vec<Event> {
+            let events = self.journal.changes.iter().map(|change| change.event).collect();
+            self.journal.forget_changes();
+            events
+        }
+    }
+
+    #[test]
+    fn a_reader_keeps_its_bytes_whatever_happens_to_the_key() {
+        let old = vec![b'v'; 20_000];
+        let writes: [&dyn Fn(&mut Bench); 6] = [
+            &|bench| bench.set(&[b'w'; 20_000]),
+            &|bench| bench.set(b"short"),
+            &|bench| assert!(bench.edit(Missing::Leave, |text: &mut Text| text.write_at(5, b"xyz"))),
+            &|bench| assert!(bench.edit(Missing::Leave, |text: &mut Text| text.write_at(20_000, b"xyz"))),
+            &|bench| assert!(bench.on(|stripe, key, journal| stripe.remove(key, Event::Del, journal))),
+            &|bench| {
+                let taken =
+                    bench.on(|stripe, key, journal| stripe.take(key, b"other", Event::RenameFrom, journal));
+                assert!(taken.is_some());
+            },
+        ];
+        for write in writes {
+            let mut bench = Bench::new();
+            bench.set(&old);
+            let held = bench.blob().expect("a large value");
+            write(&mut bench);
+            assert_eq!(*held, old);
+        }
+    }
+
+    #[test]
+    fn a_large_value_is_edited_and_renamed_where_it_lies() {
+        let mut bench = Bench::new();
+        bench.set(&[b'v'; 20_000]);
+        let address = |bench: &mut Bench| bench.blob().expect("a large value").as_ptr();
+        let before = address(&mut bench);
+        assert!(bench.edit(Missing::Leave, |text: &mut Text| text.write_at(5, b"xyz")));
+        assert_eq!(address(&mut bench), before);
+        let name = bench.on(|stripe, key, journal| {
+            let taken = stripe.take(key, b"other", Event::RenameFrom, journal).expect("it exists");
+            let name = taken.read().key().to_vec();
+            let hash = journal.hasher.hash(&name);
+            assert!(matches!(taken.read().value(), Value::Shared(blob) if blob.as_ptr() == before));
+            stripe.attach(hash, taken, Event::RenameTo, journal, |_| 0);
+            name
+        });
+        assert_eq!(name, b"other");
+        assert_eq!(bench.events(), [Event::Set, Event::Append, Event::RenameFrom, Event::RenameTo]);
+    }
+
+    #[test]
+    fn a_write_of_the_same_size_is_told_to_who_wants_all() {
+        for (wanted, told) in [(Wanted::Nothing, 0), (Wanted::Sizes, 1), (Wanted::All, 2), (Wanted::Names, 2)]
+        {
+            let mut bench = Bench::new();
+            bench.journal.wanted = wanted;
+            bench.set(b"one");
+            bench.set(b"two");
+            assert_eq!((bench.events().len(), bench.journal.writes), (told, 2), "{wanted:?}");
+        }
+    }
+
+    #[test]
+    fn an_edit_that_changes_nothing_is_no_write() {
+        let mut bench = Bench::new();
+        assert!(!bench.edit(Missing::Leave, |text: &mut Text| text.write_at(0, b"x")));
+        assert!(bench.edit(Missing::Create, |_: &mut Text| {}));
+        assert_eq!((bench.events(), bench.journal.writes), (vec![], 0));
+        assert!(bench.edit(Missing::Create, |text: &mut Text| text.write_at(2, b"x")));
+        let value = |bench: &mut Bench| {
+            bench.on(|stripe, key, journal| {
+                stripe.look(key, journal).map(|entry| entry.value().bytes().to_vec())
+            })
+        };
+        assert_eq!(value(&mut bench).as_deref(), Some(&b"\0\0x"[..]));
+        assert!(bench.edit(Missing::Create, |_: &mut Text| {}));
+        assert_eq!((bench.events(), bench.journal.writes), (vec![Event::Append], 1));
+    }
+}
