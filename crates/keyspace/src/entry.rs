@@ -340,6 +340,12 @@ impl RawEntry {
         // SAFETY: the field exists exactly when EXPIRY is set.
         (self.header() & EXPIRY != 0).then(|| unsafe { self.expiry_pointer().read() })
     }
+
+    /// When something of this entry is due: the moment the active cycle has to look at it. That is when it expires.
+    #[inline(always)]
+    pub(crate) fn due_ms(self) -> Option<i64> {
+        self.expiry_ms()
+    }
 }
 
 /// Offset of the key for each combination of LONG and EXPIRY.

@@ -31,7 +31,7 @@
 //! at most one word per `DIRECTORY_SHARE` entries, and a segment that may not be split any more grows instead.
 //!
 //! Invariants, beside those of `bucket` and `segment`: (1) a segment's entries are those whose position starts with its
-//! `depth` bits, and every directory word of that prefix names it; (2) `len` and `expiring` are the sums over the segments; (3) a table's earliest tick is never later than any segment's; (4) a table without entries owns no memory;
+//! `depth` bits, and every directory word of that prefix names it; (2) `len`, `expiring` and `due` are the sums over the segments; (3) a table's earliest tick is never later than any segment's; (4) a table without entries owns no memory;
 //! (5) an operation moves at most `MOVES_MAX` entries unless 500 of them share the first `depth + 1` bits of a
 //! directory that invariant keeps from growing.
 //!
@@ -83,7 +83,10 @@ pub(crate) struct Table {
     /// Segments whose own depth is the directory's; at 0 the directory can be halved.
     deepest: usize,
     len: usize,
+    /// Entries that expire.
     expiring: usize,
+    /// Entries of which something is due at some time.
+    due: usize,
     earliest: u32,
     /// The position at which the last [`Table::expire`] ran out of budget.
     expire_from: u64,
@@ -97,6 +100,7 @@ impl Table {
             deepest: 0,
             len: 0,
             expiring: 0,
+            due: 0,
             earliest: NEVER,
             expire_from: 0,
         }
@@ -195,10 +199,7 @@ impl Table {
         }
         segment.place(hash, entry);
         self.len += 1;
-        if let Some(expiry_ms) = entry.expiry_ms() {
-            self.expiring += 1;
-            self.earliest = self.earliest.min(tick_of(expiry_ms));
-        }
+        self.count(entry);
     }
 
     /// Puts `entry` in the place of one with the same key, which is returned.
@@ -207,22 +208,17 @@ impl Table {
         let old = segment.bucket(bucket).entry(slot);
         let tag = segment.bucket(bucket).tags[slot];
         segment.bucket(bucket).put(slot, tag, entry);
-        if let Some(expiry_ms) = entry.expiry_ms() {
-            if old.expiry_ms().is_none() {
-                segment.header().expiring += 1;
-                self.expiring += 1;
-            }
-            self.lower(place, expiry_ms);
-        } else if old.expiry_ms().is_some() {
-            segment.uncount_expiring();
-            self.expiring -= 1;
-        }
+        // In this order, lest a segment give its deadlines back in between.
+        segment.count(bucket, entry);
+        segment.uncount(old);
+        self.count(entry);
+        self.uncount(old);
         old
     }
 
-    /// Notes that the entry at `place` is due at `expiry_ms`, maybe earlier than before.
-    pub(crate) fn lower(&mut self, place: Place, expiry_ms: i64) {
-        let tick = tick_of(expiry_ms);
+    /// Notes that something of the entry at `place` is due at `due_ms`, maybe earlier than before.
+    pub(crate) fn lower(&mut self, place: Place, due_ms: i64) {
+        let tick = tick_of(due_ms);
         place.segment.lower(place.bucket, tick);
         self.earliest = self.earliest.min(tick);
     }
@@ -230,17 +226,24 @@ impl Table {
     /// Takes an entry out.
     pub(crate) fn remove(&mut self, place: Place, hash: u64, hasher: &KeyHasher) -> RawEntry {
         let entry = place.segment.clear(place.bucket, place.slot, hash);
-        self.uncount(&entry);
+        self.len -= 1;
+        self.uncount(entry);
         self.shrink(place.segment, hash, hasher);
         entry
     }
 
-    fn uncount(&mut self, entry: &RawEntry) {
-        self.len -= 1;
-        if entry.expiry_ms().is_some() {
-            self.expiring -= 1;
+    fn count(&mut self, entry: RawEntry) {
+        self.expiring += usize::from(entry.expiry_ms().is_some());
+        if let Some(due_ms) = entry.due_ms() {
+            self.due += 1;
+            self.earliest = self.earliest.min(tick_of(due_ms));
         }
-        if self.expiring == 0 {
+    }
+
+    fn uncount(&mut self, entry: RawEntry) {
+        self.expiring -= usize::from(entry.expiry_ms().is_some());
+        self.due -= usize::from(entry.due_ms().is_some());
+        if self.due == 0 {
             self.earliest = NEVER;
         }
     }
@@ -514,15 +517,16 @@ impl Table {
             let mut earliest = NEVER;
             for slot in slots(occupied) {
                 let entry = segment.bucket(at).entry(slot);
-                match entry.expiry_ms() {
-                    Some(expiry_ms) if expiry_ms <= now_ms => {
+                match entry.due_ms() {
+                    Some(due_ms) if due_ms <= now_ms => {
                         let hash = hasher.hash(entry.key());
                         segment.clear(at, slot, hash);
-                        self.uncount(&entry);
+                        self.len -= 1;
+                        self.uncount(entry);
                         last = Some(hash);
                         visit(entry, hash);
                     }
-                    Some(expiry_ms) => earliest = earliest.min(tick_of(expiry_ms)),
+                    Some(due_ms) => earliest = earliest.min(tick_of(due_ms)),
                     None => {}
                 }
             }
