@@ -7,7 +7,7 @@
 use keyspace::database::Database;
 use keyspace::hash::stripe_of;
 use keyspace::memory::{Counting, used_bytes};
-use keyspace::{Databases, Deadline, Journal, Key, KeyHasher, Kind, NewValue, Removal};
+use keyspace::{Databases, Deadline, Event, Journal, Key, KeyHasher, Kind, NewValue, Put, Wanted};
 use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
@@ -50,7 +50,9 @@ fn insert(database: &Database, journal: &mut Journal, number: u64) {
     let bytes = key_bytes(number);
     let key = Key { bytes: &bytes, hash: journal.hasher.hash(&bytes) };
     let mut locked = database.try_lock(stripe_of(key.hash), 0).expect("one thread");
-    locked.store(key, NewValue::Bytes(&VALUE), Kind::StringEmbedded, Deadline::Clear, journal, |_| 0);
+    let (value, kind) = (NewValue::Bytes(&VALUE), Kind::StringEmbedded);
+    let put = Put { value, kind, deadline: Deadline::Clear, event: Event::Set };
+    locked.store(key, put, journal, |_| 0);
 }
 
 /// Inserts all keys; prints the mean and the bytes per key.
@@ -118,7 +120,7 @@ fn remove(database: &Database, journal: &mut Journal, number: u64) {
     let bytes = key_bytes(number);
     let key = Key { bytes: &bytes, hash: journal.hasher.hash(&bytes) };
     let mut locked = database.try_lock(stripe_of(key.hash), 0).expect("one thread");
-    assert!(locked.remove(key, Removal::Deleted, journal));
+    assert!(locked.remove(key, Event::Del, journal));
 }
 
 fn main() {
@@ -131,7 +133,7 @@ fn main() {
         let databases = Databases::new(1);
         let database = databases.get(0, 0);
         let mut journal = Journal::new(KeyHasher::fold(42), 42);
-        journal.record_changes = false;
+        journal.wanted = Wanted::Nothing;
         grow(database, &mut journal, keys);
         look_up(database, &mut journal, keys);
         let start = now();

@@ -65,11 +65,11 @@ pub struct Database {
 }
 
 impl Database {
-    fn new(now_ms: i64, waiting: Arc<Waiting>) -> Database {
+    fn new(number: usize, now_ms: i64, waiting: Arc<Waiting>) -> Database {
         let turning =
             Turning { wheel: Wheel::new(STRIPES, tick_now(now_ms)), due: Vec::new(), aging: (0, 0) };
         Database {
-            stripes: (0..STRIPES).map(|_| Stripe::new()).collect(),
+            stripes: (0..STRIPES).map(|_| Stripe::new(number as u32)).collect(),
             wheels: Wheels(Mutex::new(turning), waiting),
         }
     }
@@ -309,7 +309,8 @@ impl Databases {
     /// The database with this number, made on first use.
     #[inline(always)]
     pub fn get(&self, number: usize, now_ms: i64) -> &Database {
-        self.numbered[number].get_or_init(|| Box::new(Database::new(now_ms, Arc::clone(&self.waiting))))
+        self.numbered[number]
+            .get_or_init(|| Box::new(Database::new(number, now_ms, Arc::clone(&self.waiting))))
     }
 
     /// The database with this number if it was ever used.
@@ -326,17 +327,14 @@ impl Databases {
     /// left takes no memory, unless somebody watches a key in it.
     pub fn flush(&mut self, number: usize, journal: &mut Journal) -> Option<Box<Database>> {
         let mut old = self.numbered.get_mut(number)?.take()?;
-        if old.stripes.iter_mut().any(|stripe| stripe.contents_mut().is_watched()) {
-            let mut new = Box::new(Database::new(journal.now_ms, Arc::clone(&self.waiting)));
-            for (old, new) in old.stripes.iter_mut().zip(&mut new.stripes) {
-                let contents = old.contents_mut();
-                contents.touch_watched(|hash| contents.has_live(hash, journal));
-                old.swap_waiting(new);
-            }
+        let is_watched = old.stripes.iter_mut().any(|stripe| stripe.contents_mut().is_watched());
+        old.stripes.iter_mut().for_each(|stripe| stripe.contents_mut().write_emptied(journal));
+        if is_watched {
+            let mut new = Box::new(Database::new(number, journal.now_ms, Arc::clone(&self.waiting)));
+            old.stripes.iter_mut().zip(&mut new.stripes).for_each(|(old, new)| old.swap_numbers(new));
             let _ = self.numbered[number].set(new);
         }
         old.stripes.iter_mut().for_each(Stripe::clear_mark);
-        journal.writes += old.len() as u64;
         Some(old)
     }
 
@@ -360,17 +358,17 @@ impl Databases {
         if first == second {
             return;
         }
-        let (now_ms, waiting) = (journal.now_ms, &self.waiting);
-        let new = || Box::new(Database::new(now_ms, Arc::clone(waiting)));
-        let numbered = &mut self.numbered;
-        let mut take = |number: usize| numbered[number].take().unwrap_or_else(new);
+        let (now_ms, waiting, numbered) = (journal.now_ms, &self.waiting, &mut self.numbered);
+        let mut take = |number: usize| {
+            let new = || Box::new(Database::new(number, now_ms, Arc::clone(waiting)));
+            numbered[number].take().unwrap_or_else(new)
+        };
         let (mut one, mut other) = (take(first), take(second));
         for (one, other) in one.stripes.iter_mut().zip(&mut other.stripes) {
             let (here, there) = (one.contents_mut(), other.contents_mut());
-            let either = |hash| here.has_live(hash, journal) || there.has_live(hash, journal);
-            here.touch_watched(either);
-            there.touch_watched(either);
-            one.swap_waiting(other);
+            here.write_exchanged(there, journal);
+            there.write_exchanged(here, journal);
+            one.swap_numbers(other);
         }
         let _ = self.numbered[first].set(other);
         let _ = self.numbered[second].set(one);

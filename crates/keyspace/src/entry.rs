@@ -31,12 +31,14 @@
 //! | value > 16 KiB              | pointer 8, blob header 40, Vec capacity  |
 //! | rounding                    | to the allocator's size class, see `size_class` |
 //!
-//! Invariants: (1) an entry is owned by exactly one table slot; (2) whoever holds an [`EntryRef`] or [`EntryMut`]
+//! Invariants: (1) an entry is owned by exactly one table slot; (2) whoever holds an [`EntryRef`]
 //! borrows the table it came from, so it cannot outlive the stripe's lock; (3) the allocation's size is a function
-//! of the header and lengths alone; (4) a `BLOB` entry owns one reference count of its blob.
+//! of the header and lengths alone; (4) a `BLOB` entry owns one reference count of its blob, and
+//! a blob with other owners is never changed; (5) an entry made from another one is made by [`RawEntry::rebuilt`].
 //!
 //! Thread safety: none of its own; the stripe's lock guards every access.
 
+use crate::journal::Footprint;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -59,6 +61,10 @@ const PREFIX_SHIFT: u32 = 48;
 const KEY_MASK: u64 = 0x7f;
 const VALUE_MASK: u64 = 0x3ff;
 const FREQUENCY_MAX: u64 = 15;
+/// The bits of a header that an entry's size follows from.
+const SIZING: u64 = LONG | EXPIRY | BLOB | KEY_MASK << KEY_SHIFT | VALUE_MASK << VALUE_SHIFT;
+/// What an entry made from another takes over from its header: access history and prefix node.
+const INHERITED: u64 = FREQUENCY_MAX << FREQUENCY_SHIFT | 0xffff << STAMP_SHIFT | 0xffff << PREFIX_SHIFT;
 /// Redis starts a new key at 5 of 255; on this scale that is the second step, so a new key is not evicted at once.
 const FREQUENCY_INITIAL: u64 = 1;
 /// How far a stamp may be ahead of the clock of who looks at it. Workers differ by a batch, a stalled one by more; what
@@ -137,7 +143,7 @@ pub const fn size_class(bytes: usize) -> usize {
 }
 
 /// An owning pointer to an entry. Copyable because the table moves it between slots; freed only by `free`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RawEntry(NonNull<u8>);
 
 // SAFETY: an entry is plain bytes plus at most one Arc<Vec<u8>>, both of which may change threads; access is
@@ -334,6 +340,12 @@ impl RawEntry {
         // SAFETY: the field exists exactly when EXPIRY is set.
         (self.header() & EXPIRY != 0).then(|| unsafe { self.expiry_pointer().read() })
     }
+
+    /// When something of this entry is due: the moment the active cycle has to look at it. That is when it expires.
+    #[inline(always)]
+    pub(crate) fn due_ms(self) -> Option<i64> {
+        self.expiry_ms()
+    }
 }
 
 /// Offset of the key for each combination of LONG and EXPIRY.
@@ -461,48 +473,159 @@ impl<'a> EntryRef<'a> {
 
     /// Bytes the allocator spends on this entry, its rounding and its blob included. O(1).
     pub fn memory_bytes(&self) -> usize {
-        let entry = layout_of(self.raw.header(), self.raw.key().len(), self.raw.inline_value_bytes()).size();
-        match self.value() {
-            Value::Inline(_) => entry,
-            Value::Shared(blob) => entry + size_class(BLOB_HEADER_BYTES) + size_class(blob.capacity()),
+        self.raw.outline().memory_bytes()
+    }
+}
+
+/// What an entry's kind and size follow from. Cheap to take before a write of which nobody may ask the sizes: of most
+/// entries it is the header alone.
+#[derive(Clone, Copy)]
+pub(crate) struct Outline {
+    header: u64,
+    /// What the header does not say; zeros unless LONG or BLOB is set.
+    beyond: Beyond,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Beyond {
+    key_bytes: usize,
+    value_bytes: usize,
+    /// Of a blob; 0 for an inline value.
+    capacity_bytes: usize,
+}
+
+impl RawEntry {
+    #[inline(always)]
+    pub(crate) fn outline(self) -> Outline {
+        let header = self.header();
+        let is_plain = header & (LONG | BLOB) == 0;
+        Outline { header, beyond: if is_plain { Beyond::default() } else { self.beyond_header() } }
+    }
+
+    #[inline(never)]
+    fn beyond_header(self) -> Beyond {
+        let key_bytes = self.key_length(self.header());
+        if self.header() & BLOB == 0 {
+            return Beyond { key_bytes, value_bytes: self.inline_value_bytes(), capacity_bytes: 0 };
+        }
+        // SAFETY: BLOB is set, so an initialised, aligned `Blob` lies there.
+        let blob = unsafe { &*self.blob_pointer() };
+        Beyond { key_bytes, value_bytes: blob.len(), capacity_bytes: blob.capacity() }
+    }
+}
+
+impl Outline {
+    /// Whether an entry of the same key weighs the same, its value as much as its allocations.
+    #[inline(always)]
+    pub(crate) fn has_size_of(&self, other: &Outline) -> bool {
+        (self.header ^ other.header) & SIZING == 0
+            && (self.header & (LONG | BLOB) == 0 || self.beyond == other.beyond)
+    }
+
+    fn beyond(&self) -> Beyond {
+        if self.header & (LONG | BLOB) != 0 {
+            return self.beyond;
+        }
+        let key_bytes = (self.header >> KEY_SHIFT & KEY_MASK) as usize;
+        Beyond {
+            key_bytes,
+            value_bytes: (self.header >> VALUE_SHIFT & VALUE_MASK) as usize,
+            capacity_bytes: 0,
+        }
+    }
+
+    pub(crate) fn prefix(&self) -> u16 {
+        (self.header >> PREFIX_SHIFT) as u16
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let Beyond { key_bytes, value_bytes, capacity_bytes } = self.beyond();
+        if self.header & BLOB == 0 {
+            return layout_of(self.header, key_bytes, value_bytes).size();
+        }
+        let blob_bytes = size_class(BLOB_HEADER_BYTES) + size_class(capacity_bytes);
+        layout_of(self.header, key_bytes, 0).size() + blob_bytes
+    }
+
+    pub(crate) fn footprint(&self) -> Footprint {
+        Footprint {
+            kind: Kind::from_bits(self.header >> KIND_SHIFT),
+            elements: 1,
+            value_bytes: self.beyond().value_bytes as u64,
+            total_bytes: self.memory_bytes() as u64,
+        }
+    }
+}
+
+/// Proof that an entry's allocation has the size of one with an inline value of this length; to be used at once.
+pub(crate) struct Room {
+    entry: RawEntry,
+    value_bytes: usize,
+}
+
+impl Room {
+    #[inline(always)]
+    fn set_length(&self, kind: Kind) {
+        let (entry, header, value_bytes) = (self.entry, self.entry.header(), self.value_bytes as u64);
+        if header & LONG == 0 {
+            let kept = header & !(VALUE_MASK << VALUE_SHIFT | 0x1f << KIND_SHIFT);
+            entry.set_header(kept | value_bytes << VALUE_SHIFT | (kind as u64) << KIND_SHIFT);
+            return;
+        }
+        entry.set_kind(kind);
+        // SAFETY: LONG is set, so two u32 follow the header; the second is the value's length.
+        unsafe { entry.0.as_ptr().add(12).cast::<u32>().write(value_bytes as u32) };
+    }
+
+    /// Writes `value`, which has the length there is room for, over the old one.
+    #[inline(always)]
+    pub(crate) fn fill(self, value: &[u8], kind: Kind) {
+        assert_eq!(value.len(), self.value_bytes);
+        self.set_length(kind);
+        // SAFETY: the allocation is as large as a value of this length needs (invariant 3), and `value` cannot overlap
+        // it: the caller holds the only mutable access to the table.
+        unsafe { self.entry.value_pointer().copy_from_nonoverlapping(value.as_ptr(), value.len()) };
+    }
+
+    /// The value's bytes after its change of length: the old ones, then zeros.
+    pub(crate) fn resize<'a>(self, kind: Kind) -> &'a mut [u8] {
+        let Room { entry, value_bytes } = self;
+        let added_bytes = value_bytes.saturating_sub(entry.inline_value_bytes());
+        self.set_length(kind);
+        // SAFETY: as in `fill`; the old bytes are initialised and the added ones are here. The caller holds the only
+        // access to the table for 'a.
+        unsafe {
+            entry.value_pointer().add(value_bytes - added_bytes).write_bytes(0, added_bytes);
+            std::slice::from_raw_parts_mut(entry.value_pointer(), value_bytes)
         }
     }
 }
 
 /// Changes to an entry that stays where it is.
 impl RawEntry {
-    /// Writes `value` over the old one if the allocation fits it exactly as a new one would; false otherwise.
-    #[inline]
-    pub(crate) fn overwrite(self, value: &[u8], kind: Kind) -> bool {
-        let header = self.header();
-        if header & (BLOB | LONG) != 0 || value.len() > VALUE_MASK as usize {
-            return false;
-        }
-        let (key_bytes, old_bytes) = (self.key_length(header), self.inline_value_bytes());
-        let behind_key = key_offset(header) + key_bytes;
-        if value.len() != old_bytes
-            && size_class(behind_key + value.len()) != size_class(behind_key + old_bytes)
-        {
-            return false;
-        }
-        let kept = header & !(VALUE_MASK << VALUE_SHIFT | 0x1f << KIND_SHIFT);
-        self.set_header(kept | (value.len() as u64) << VALUE_SHIFT | (kind as u64) << KIND_SHIFT);
-        // SAFETY: the size class just compared is the allocation's size (invariant 3), and `value` cannot overlap
-        // it: the caller holds the only mutable access to the table.
-        unsafe { self.value_pointer().copy_from_nonoverlapping(value.as_ptr(), value.len()) };
-        true
+    /// Room for a value of this length in place of a short one, if the allocation is exactly that of a new entry.
+    #[inline(always)]
+    pub(crate) fn room_for_short(self, value_bytes: usize) -> Option<Room> {
+        let is_short = self.header() & (BLOB | LONG) == 0 && value_bytes <= VALUE_MASK as usize;
+        (is_short && self.keeps_class(value_bytes)).then_some(Room { entry: self, value_bytes })
     }
 
-    /// The value's bytes for a change of the same length, and the kind they have from now on. None for a blob that
-    /// a reply still holds.
-    pub(crate) fn value_mut<'a>(self, kind: Kind) -> Option<&'a mut [u8]> {
-        if self.header() & BLOB != 0 {
-            return self.blob_mut(kind).map(|vec| vec.as_mut_slice());
+    /// As [`RawEntry::room_for_short`], in place of any inline value.
+    pub(crate) fn room_for(self, value_bytes: usize) -> Option<Room> {
+        if self.header() & (BLOB | LONG) != LONG {
+            return self.room_for_short(value_bytes);
         }
-        self.set_kind(kind);
-        let length = self.inline_value_bytes();
-        // SAFETY: initialised bytes of this entry; the caller holds the only access to the table for 'a.
-        Some(unsafe { std::slice::from_raw_parts_mut(self.value_pointer(), length) })
+        let is_inline = value_bytes <= INLINE_VALUE_BYTES_MAX;
+        (is_inline && self.keeps_class(value_bytes)).then_some(Room { entry: self, value_bytes })
+    }
+
+    /// Whether the allocation of an inline value is that of one of `value_bytes`, too.
+    #[inline(always)]
+    fn keeps_class(self, value_bytes: usize) -> bool {
+        let header = self.header();
+        let old_bytes = self.inline_value_bytes();
+        let behind_key = key_offset(header) + self.key_length(header);
+        value_bytes == old_bytes || size_class(behind_key + value_bytes) == size_class(behind_key + old_bytes)
     }
 
     /// The blob's Vec, if this is a blob entry and nobody else holds a reference.
@@ -514,11 +637,6 @@ impl RawEntry {
         let vec = Arc::get_mut(unsafe { &mut *self.blob_pointer() })?;
         self.set_kind(kind);
         Some(vec)
-    }
-
-    /// See [`EntryRef::memory_bytes`].
-    pub(crate) fn memory_bytes(self) -> usize {
-        EntryRef::new(self).memory_bytes()
     }
 
     fn set_kind(self, kind: Kind) {
@@ -535,24 +653,30 @@ impl RawEntry {
         has_field
     }
 
-    /// A copy of this entry under `key` with another deadline; the value's bytes are copied, a blob is shared.
-    /// Access history and prefix node are kept.
-    pub(crate) fn rebuilt(self, key: &[u8], expiry_ms: Option<i64>) -> RawEntry {
-        let old = EntryRef::new(self);
-        let value = match old.value() {
+    /// A new entry with what this one remembers, under another key, value or deadline. This one is left as it is.
+    pub(crate) fn rebuilt(
+        self,
+        key: &[u8],
+        value: NewValue<'_>,
+        kind: Kind,
+        expiry_ms: Option<i64>,
+    ) -> RawEntry {
+        let new = RawEntry::new(Parts { key, value, kind, expiry_ms, prefix: 0, stamp: 0 });
+        new.set_header(new.header() & !INHERITED | self.header() & INHERITED);
+        new
+    }
+
+    /// A copy of this entry under `key`, but for the name; the bytes of a short value are copied, a blob is shared.
+    pub(crate) fn duplicate(self, key: &[u8]) -> RawEntry {
+        self.rebuilt(key, self.shared_value(), EntryRef::new(self).kind(), self.expiry_ms())
+    }
+
+    /// The value for another entry: a short one's bytes, a blob by reference.
+    pub(crate) fn shared_value<'a>(self) -> NewValue<'a> {
+        match EntryRef::new(self).value() {
             Value::Inline(bytes) => NewValue::Bytes(bytes),
             Value::Shared(blob) => NewValue::Blob(blob.clone()),
-        };
-        let new = RawEntry::new(Parts {
-            key,
-            value,
-            kind: old.kind(),
-            expiry_ms,
-            prefix: old.prefix(),
-            stamp: old.stamp(),
-        });
-        new.set_frequency(old.frequency());
-        new
+        }
     }
 
     /// Records an access: `second` is the clock's second modulo 2^16; `random` decides whether the Morris counter
@@ -580,11 +704,6 @@ impl RawEntry {
 
     pub(crate) fn set_stamp(self, second: u16) {
         self.set_header(self.header() & !(0xffff << STAMP_SHIFT) | u64::from(second) << STAMP_SHIFT);
-    }
-
-    pub(crate) fn set_frequency(self, frequency: u8) {
-        let bits = u64::from(frequency).min(FREQUENCY_MAX) << FREQUENCY_SHIFT;
-        self.set_header(self.header() & !(FREQUENCY_MAX << FREQUENCY_SHIFT) | bits);
     }
 
     pub(crate) fn set_prefix(self, prefix: u16) {
@@ -620,7 +739,7 @@ mod tests {
                         matches!(read.value(), Value::Shared(_)),
                         value_bytes > INLINE_VALUE_BYTES_MAX
                     );
-                    let copy = raw.rebuilt(b"renamed", Some(5));
+                    let copy = raw.rebuilt(b"renamed", raw.shared_value(), read.kind(), Some(5));
                     raw.free();
                     let read = EntryRef::new(copy);
                     assert_eq!((read.key(), read.value().bytes()), (&b"renamed"[..], &value[..]));
@@ -644,12 +763,11 @@ mod tests {
     #[test]
     fn overwriting_stays_in_place_only_within_the_size_class() {
         let raw = entry(b"key", b"12345", None);
-        assert!(raw.overwrite(b"1", Kind::StringInt));
+        raw.room_for_short(1).expect("room").fill(b"1", Kind::StringInt);
         assert_eq!(EntryRef::new(raw).value().bytes(), b"1");
         assert_eq!(EntryRef::new(raw).kind(), Kind::StringInt);
-        assert!(!raw.overwrite(&[b'x'; 100], Kind::StringRaw));
-        assert_eq!(EntryRef::new(raw).value().bytes(), b"1");
-        assert!(raw.overwrite(b"", Kind::StringEmbedded));
+        assert!(raw.room_for_short(100).is_none() && raw.room_for(100).is_none());
+        raw.room_for(0).expect("room").fill(b"", Kind::StringEmbedded);
         assert_eq!(EntryRef::new(raw).value_bytes(), 0);
         raw.free();
     }
@@ -659,11 +777,43 @@ mod tests {
         let raw = entry(b"key", &vec![b'a'; 20_000], None);
         let Value::Shared(held) = EntryRef::new(raw).value() else { panic!("a blob") };
         let held = held.clone();
-        assert!(raw.value_mut(Kind::StringRaw).is_none());
+        assert!(raw.blob_mut(Kind::StringRaw).is_none());
         drop(held);
-        raw.value_mut(Kind::StringRaw).expect("unique")[0] = b'b';
+        raw.blob_mut(Kind::StringRaw).expect("unique")[0] = b'b';
         assert_eq!(EntryRef::new(raw).value().bytes()[0], b'b');
         raw.free();
+    }
+
+    #[test]
+    fn a_value_of_several_kibibytes_changes_its_length_in_place_within_the_size_class() {
+        let raw = entry(b"key", &[b'a'; 4000], None);
+        let value = raw.room_for(4050).expect("room in the class of 4096 bytes").resize(Kind::StringRaw);
+        assert!(
+            value[..4000].iter().all(|&byte| byte == b'a') && value[4000..].iter().all(|&byte| byte == 0)
+        );
+        assert!(raw.room_for(4200).is_none());
+        assert_eq!(EntryRef::new(raw).value_bytes(), 4050);
+        raw.room_for(3900).expect("room").fill(&[b'b'; 3900], Kind::StringRaw);
+        assert_eq!(EntryRef::new(raw).value().bytes(), [b'b'; 3900]);
+        assert!(raw.room_for(5).is_none());
+        raw.free();
+        let short = entry(b"key", b"ab", None);
+        assert_eq!(short.room_for(4).expect("16 bytes").resize(Kind::StringRaw), b"ab\0\0");
+        short.room_for(1).expect("16 bytes").resize(Kind::StringRaw);
+        assert_eq!(short.room_for(3).expect("16 bytes").resize(Kind::StringRaw), b"a\0\0");
+        short.free();
+    }
+
+    #[test]
+    fn sizes_above_four_gibibytes_are_not_cut() {
+        let value_bytes = 5 << 30;
+        let beyond = Beyond { key_bytes: 3, value_bytes, capacity_bytes: 6 << 30 };
+        let outline = Outline { header: BLOB | 3 << KEY_SHIFT, beyond };
+        let footprint = outline.footprint();
+        assert_eq!((footprint.value_bytes, footprint.total_bytes), (5 << 30, (6 << 30) + 32 + 48));
+        let longer = Beyond { value_bytes: value_bytes + (1 << 32), ..beyond };
+        let longer = Outline { beyond: longer, ..outline };
+        assert!(!outline.has_size_of(&longer));
     }
 
     #[test]

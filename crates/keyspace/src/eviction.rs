@@ -15,7 +15,7 @@
 
 use crate::database::{Database, Databases, STRIPES};
 use crate::hash::stripe_of;
-use crate::journal::{Journal, Removal};
+use crate::journal::{Event, Journal};
 use crate::stripe::Key;
 use crate::{EntryRef, Locked};
 use smallvec::SmallVec;
@@ -164,7 +164,7 @@ fn remove(databases: &Databases, candidate: &Candidate, policy: Policy, journal:
         allowed && (policy.is_random() || policy.score(&entry, journal) >= candidate.score)
     });
     if evictable {
-        return locked.remove(key, Removal::Evicted, journal);
+        return locked.remove(key, Event::Evicted, journal);
     }
     // Being looked at, one past its deadline went of itself, and its memory with it.
     journal.expired_keys > expired_before
@@ -215,7 +215,7 @@ fn random_database<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Deadline, KeyHasher, Kind, NewValue};
+    use crate::{Deadline, KeyHasher, Kind, NewValue, Put};
 
     /// Two databases of keys with the numbers 0.. and what is still there of them.
     struct Cache {
@@ -245,7 +245,9 @@ mod tests {
 
         fn set(&mut self, number: usize, key: u32, deadline: Deadline) {
             self.on(number, key, |locked, key, journal| {
-                locked.store(key, NewValue::Bytes(b"value"), Kind::StringRaw, deadline, journal, |_| 0);
+                let value = NewValue::Bytes(b"value");
+                let put = Put { value, kind: Kind::StringRaw, deadline, event: Event::Set };
+                locked.store(key, put, journal, |_| 0);
             });
         }
 

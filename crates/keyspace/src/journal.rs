@@ -6,38 +6,100 @@
 //!
 //! Thread safety: one per worker; never shared.
 
-use crate::entry::EntryRef;
+use crate::entry::Kind;
 use crate::hash::KeyHasher;
 
 /// Changes the journal keeps room for between commands; what a command of very many keys needed beyond is given back.
-pub const CHANGES_KEPT: usize = 1024;
+const CHANGES_KEPT: usize = 1024;
+/// As [`CHANGES_KEPT`], for the names.
+const NAME_BYTES_KEPT: usize = 16 * 1024;
 
-/// What an entry weighs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+/// What an entry is and weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Footprint {
-    pub value_bytes: u32,
+    /// Type and encoding.
+    pub kind: Kind,
+    /// 1 for a string.
+    pub elements: u64,
+    pub value_bytes: u64,
     /// Key, value, header and the allocator's rounding.
-    pub total_bytes: u32,
+    pub total_bytes: u64,
 }
 
-/// One entry that came, went or changed its size.
+/// What happened to one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
+    pub hash: u64,
+    pub database: u32,
     /// The prefix node the entry is counted under.
     pub prefix: u16,
+    pub event: Event,
     pub key_bytes: u32,
+    /// Where the key lies among the journal's names, see [`Journal::name`].
+    pub(crate) name_at: usize,
+    /// None for a key that is new (what Redis's notifications call "new").
     pub before: Option<Footprint>,
+    /// None for a key that is gone.
     pub after: Option<Footprint>,
-    /// Why the entry went, if it went by itself or by a command; None when another took its place.
-    pub removal: Option<Removal>,
 }
 
-/// Why an entry went.
+/// Why a key changed, in the words of Redis's keyspace notifications
+/// (<https://redis.io/docs/latest/develop/use/keyspace-notifications/>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removal {
-    Deleted,
+pub enum Event {
+    Set,
+    /// A value and a deadline at once.
+    SetExpire,
+    SetRange,
+    Append,
+    IncrBy,
+    IncrByFloat,
+    Del,
+    Expire,
+    Persist,
+    RenameFrom,
+    RenameTo,
+    CopyTo,
+    MoveFrom,
+    MoveTo,
     Expired,
     Evicted,
+}
+
+impl Event {
+    /// The notifications it stands for, in their order.
+    pub fn names(self) -> &'static [&'static str] {
+        match self {
+            Event::Set => &["set"],
+            Event::SetExpire => &["set", "expire"],
+            Event::SetRange => &["setrange"],
+            Event::Append => &["append"],
+            Event::IncrBy => &["incrby"],
+            Event::IncrByFloat => &["incrbyfloat"],
+            Event::Del => &["del"],
+            Event::Expire => &["expire"],
+            Event::Persist => &["persist"],
+            Event::RenameFrom => &["rename_from"],
+            Event::RenameTo => &["rename_to"],
+            Event::CopyTo => &["copy_to"],
+            Event::MoveFrom => &["move_from"],
+            Event::MoveTo => &["move_to"],
+            Event::Expired => &["expired"],
+            Event::Evicted => &["evicted"],
+        }
+    }
+}
+
+/// Which changes a journal keeps; each step includes those before. What nobody asked for costs a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wanted {
+    Nothing,
+    /// Keys that come, go or change their size: what the observers add up.
+    Sizes,
+    /// Also writes that leave the size as it was.
+    All,
+    /// And the keys' bytes. They are copied, because a change outlives its entry and, for expiry and eviction, the lock.
+    Names,
 }
 
 /// See the module's text.
@@ -49,10 +111,10 @@ pub struct Journal {
     pub now_ms: i64,
     /// Halving period of the access counters in seconds, 0 = never.
     pub decay_seconds: u16,
-    /// Whether `changes` are wanted.
-    pub record_changes: bool,
-    /// Since the last drain; at most one per key that one command touched.
+    pub wanted: Wanted,
+    /// Since the last [`Journal::forget_changes`]; see the invariants of `stripe::write` for how often a key is told.
     pub changes: Vec<Change>,
+    names: Vec<u8>,
     /// Modifications, as INFO's rdb_changes_since_last_save counts them.
     pub writes: u64,
     pub expired_keys: u64,
@@ -69,8 +131,9 @@ impl Journal {
             worker: 0,
             now_ms: 0,
             decay_seconds: 60,
-            record_changes: true,
+            wanted: Wanted::Sizes,
             changes: Vec::with_capacity(64),
+            names: Vec::new(),
             writes: 0,
             expired_keys: 0,
             evicted_keys: 0,
@@ -109,28 +172,38 @@ impl Journal {
         self.random.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
+    /// Keeps a change of the key `name`, if it is wanted.
+    pub(crate) fn tell(&mut self, change: Change, name: &[u8]) {
+        if self.wanted == Wanted::Nothing {
+            return;
+        }
+        let name_at = self.names.len();
+        if self.wanted == Wanted::Names {
+            self.names.extend_from_slice(name);
+        }
+        self.changes.push(Change { name_at, ..change });
+    }
+
+    /// The key of one of `changes`, if names are wanted.
+    pub fn name(&self, change: &Change) -> Option<&[u8]> {
+        self.names.get(change.name_at..change.name_at + change.key_bytes as usize)
+    }
+
+    /// To be called when all `changes` were seen.
+    pub fn forget_changes(&mut self) {
+        self.changes.clear();
+        self.changes.shrink_to(CHANGES_KEPT);
+        self.names.clear();
+        self.names.shrink_to(NAME_BYTES_KEPT);
+    }
+
+    /// Counts a key that is gone.
     #[inline]
-    pub(crate) fn changed(&mut self, of: &EntryRef<'_>, before: Option<Footprint>, after: Option<Footprint>) {
-        if self.record_changes && before != after {
-            let key_bytes = of.key().len() as u32;
-            self.changes.push(Change { prefix: of.prefix(), key_bytes, before, after, removal: None });
+    pub(crate) fn removed(&mut self, event: Event) {
+        match event {
+            Event::Expired => self.expired_keys += 1,
+            Event::Evicted => self.evicted_keys += 1,
+            _ => self.writes += 1,
         }
     }
-
-    pub(crate) fn removed(&mut self, entry: &EntryRef<'_>, why: Removal) {
-        self.changed(entry, Some(footprint(entry)), None);
-        if let (true, Some(change)) = (self.record_changes, self.changes.last_mut()) {
-            change.removal = Some(why);
-        }
-        match why {
-            Removal::Deleted => self.writes += 1,
-            Removal::Expired => self.expired_keys += 1,
-            Removal::Evicted => self.evicted_keys += 1,
-        }
-    }
-}
-
-pub(crate) fn footprint(entry: &EntryRef<'_>) -> Footprint {
-    let total_bytes = u32::try_from(entry.memory_bytes()).unwrap_or(u32::MAX);
-    Footprint { value_bytes: entry.value_bytes() as u32, total_bytes }
 }

@@ -21,6 +21,6 @@ pub mod waiting;
 pub use database::{Database, Databases, STRIPES};
 pub use entry::{Blob, EntryRef, Kind, NewValue, Value};
 pub use hash::KeyHasher;
-pub use journal::{Change, Footprint, Journal, Removal};
+pub use journal::{Change, Event, Footprint, Journal, Wanted};
 pub use latch::Patience;
-pub use stripe::{Contents, Deadline, Detached, Key, Locked, WatchFlag};
+pub use stripe::{Contents, Deadline, Detached, EntryMut, Key, Locked, Missing, Put, Shape, Text, WatchFlag};

@@ -31,8 +31,7 @@
 //! at most one word per `DIRECTORY_SHARE` entries, and a segment that may not be split any more grows instead.
 //!
 //! Invariants, beside those of `bucket` and `segment`: (1) a segment's entries are those whose position starts with its
-//! `depth` bits, and every directory word of that prefix names it; (2) `len`, `expiring` and `entry_bytes` are the sums over the
-//! segments; (3) a table's earliest tick is never later than any segment's; (4) a table without entries owns no memory;
+//! `depth` bits, and every directory word of that prefix names it; (2) `len`, `expiring` and `due` are the sums over the segments; (3) a table's earliest tick is never later than any segment's; (4) a table without entries owns no memory;
 //! (5) an operation moves at most `MOVES_MAX` entries unless 500 of them share the first `depth + 1` bits of a
 //! directory that invariant keeps from growing.
 //!
@@ -84,9 +83,10 @@ pub(crate) struct Table {
     /// Segments whose own depth is the directory's; at 0 the directory can be halved.
     deepest: usize,
     len: usize,
+    /// Entries that expire.
     expiring: usize,
-    /// The sum of the entries' `memory_bytes`.
-    entry_bytes: usize,
+    /// Entries of which something is due at some time.
+    due: usize,
     earliest: u32,
     /// The position at which the last [`Table::expire`] ran out of budget.
     expire_from: u64,
@@ -100,7 +100,7 @@ impl Table {
             deepest: 0,
             len: 0,
             expiring: 0,
-            entry_bytes: 0,
+            due: 0,
             earliest: NEVER,
             expire_from: 0,
         }
@@ -121,16 +121,11 @@ impl Table {
         self.expiring
     }
 
-    /// What the table takes with its entries, theirs exactly and its own about, in constant time.
-    pub(crate) fn loaded_bytes(&self) -> usize {
+    /// About what the table takes without its entries, in constant time.
+    pub(crate) fn about_bytes(&self) -> usize {
         /// A slot at the middle of the loads, with its share of headers and deadlines.
         const SLOT_BYTES: usize = 10;
-        self.entry_bytes + self.len * SLOT_BYTES + self.directory.capacity() * size_of::<Segment>()
-    }
-
-    /// Tells that an entry in the table has grown or shrunk.
-    pub(crate) fn resized(&mut self, before_bytes: usize, after_bytes: usize) {
-        self.entry_bytes = self.entry_bytes - before_bytes + after_bytes;
+        self.len * SLOT_BYTES + self.directory.capacity() * size_of::<Segment>()
     }
 
     /// No entry is due before this tick.
@@ -204,11 +199,7 @@ impl Table {
         }
         segment.place(hash, entry);
         self.len += 1;
-        self.entry_bytes += entry.memory_bytes();
-        if let Some(expiry_ms) = entry.expiry_ms() {
-            self.expiring += 1;
-            self.earliest = self.earliest.min(tick_of(expiry_ms));
-        }
+        self.count(entry);
     }
 
     /// Puts `entry` in the place of one with the same key, which is returned.
@@ -217,23 +208,17 @@ impl Table {
         let old = segment.bucket(bucket).entry(slot);
         let tag = segment.bucket(bucket).tags[slot];
         segment.bucket(bucket).put(slot, tag, entry);
-        self.resized(old.memory_bytes(), entry.memory_bytes());
-        if let Some(expiry_ms) = entry.expiry_ms() {
-            if old.expiry_ms().is_none() {
-                segment.header().expiring += 1;
-                self.expiring += 1;
-            }
-            self.lower(place, expiry_ms);
-        } else if old.expiry_ms().is_some() {
-            segment.uncount_expiring();
-            self.expiring -= 1;
-        }
+        // In this order, lest a segment give its deadlines back in between.
+        segment.count(bucket, entry);
+        segment.uncount(old);
+        self.count(entry);
+        self.uncount(old);
         old
     }
 
-    /// Notes that the entry at `place` is due at `expiry_ms`, maybe earlier than before.
-    pub(crate) fn lower(&mut self, place: Place, expiry_ms: i64) {
-        let tick = tick_of(expiry_ms);
+    /// Notes that something of the entry at `place` is due at `due_ms`, maybe earlier than before.
+    pub(crate) fn lower(&mut self, place: Place, due_ms: i64) {
+        let tick = tick_of(due_ms);
         place.segment.lower(place.bucket, tick);
         self.earliest = self.earliest.min(tick);
     }
@@ -241,18 +226,24 @@ impl Table {
     /// Takes an entry out.
     pub(crate) fn remove(&mut self, place: Place, hash: u64, hasher: &KeyHasher) -> RawEntry {
         let entry = place.segment.clear(place.bucket, place.slot, hash);
-        self.uncount(&entry);
+        self.len -= 1;
+        self.uncount(entry);
         self.shrink(place.segment, hash, hasher);
         entry
     }
 
-    fn uncount(&mut self, entry: &RawEntry) {
-        self.len -= 1;
-        self.entry_bytes -= entry.memory_bytes();
-        if entry.expiry_ms().is_some() {
-            self.expiring -= 1;
+    fn count(&mut self, entry: RawEntry) {
+        self.expiring += usize::from(entry.expiry_ms().is_some());
+        if let Some(due_ms) = entry.due_ms() {
+            self.due += 1;
+            self.earliest = self.earliest.min(tick_of(due_ms));
         }
-        if self.expiring == 0 {
+    }
+
+    fn uncount(&mut self, entry: RawEntry) {
+        self.expiring -= usize::from(entry.expiry_ms().is_some());
+        self.due -= usize::from(entry.due_ms().is_some());
+        if self.due == 0 {
             self.earliest = NEVER;
         }
     }
@@ -442,13 +433,13 @@ impl Table {
     }
 
     /// Removes entries that are due at `now_ms`, at most about `budget` of them (a segment is finished once begun),
-    /// and hands them to `visit`. Returns whether more are due.
+    /// and hands them to `visit` with their hashes. Returns whether more are due.
     pub(crate) fn expire(
         &mut self,
         now_ms: i64,
         budget: usize,
         hasher: &KeyHasher,
-        mut visit: impl FnMut(RawEntry),
+        mut visit: impl FnMut(RawEntry, u64),
     ) -> bool {
         if self.earliest >= tick_of(now_ms) {
             return false;
@@ -479,7 +470,7 @@ impl Table {
         now_ms: i64,
         left: &mut usize,
         hasher: &KeyHasher,
-        visit: &mut impl FnMut(RawEntry),
+        visit: &mut impl FnMut(RawEntry, u64),
     ) -> Result<u32, u64> {
         let mut earliest = NEVER;
         let mut position = Some(from);
@@ -496,9 +487,9 @@ impl Table {
             if *left == 0 {
                 return Err(at);
             }
-            let last = self.expire_segment(segment, now_ms, hasher, |entry| {
+            let last = self.expire_segment(segment, now_ms, hasher, |entry, hash| {
                 *left = left.saturating_sub(1);
-                visit(entry);
+                visit(entry, hash);
             });
             earliest = earliest.min(segment.settle_earliest());
             if let Some(hash) = last {
@@ -514,7 +505,7 @@ impl Table {
         segment: Segment,
         now_ms: i64,
         hasher: &KeyHasher,
-        mut visit: impl FnMut(RawEntry),
+        mut visit: impl FnMut(RawEntry, u64),
     ) -> Option<u64> {
         let mut last = None;
         for at in 0..segment.buckets() {
@@ -526,15 +517,16 @@ impl Table {
             let mut earliest = NEVER;
             for slot in slots(occupied) {
                 let entry = segment.bucket(at).entry(slot);
-                match entry.expiry_ms() {
-                    Some(expiry_ms) if expiry_ms <= now_ms => {
+                match entry.due_ms() {
+                    Some(due_ms) if due_ms <= now_ms => {
                         let hash = hasher.hash(entry.key());
                         segment.clear(at, slot, hash);
-                        self.uncount(&entry);
+                        self.len -= 1;
+                        self.uncount(entry);
                         last = Some(hash);
-                        visit(entry);
+                        visit(entry, hash);
                     }
-                    Some(expiry_ms) => earliest = earliest.min(tick_of(expiry_ms)),
+                    Some(due_ms) => earliest = earliest.min(tick_of(due_ms)),
                     None => {}
                 }
             }

@@ -6,6 +6,7 @@
 
 use engine::run::ctx::Ctx;
 use engine::spec::{Arity, Command, DELETE, FAST, KEY, KeySpec, Outcome, READONLY, RM, RO, Run, WRITE};
+use keyspace::Event;
 use wire::Args;
 
 pub(super) const COMMANDS: &[Command] = &[DEL, EXISTS, UNLINK, TOUCH, TYPE];
@@ -33,7 +34,7 @@ const UNLINK: Command = Command {
 };
 
 fn del(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let deleted = args.from(1).iter().filter(|key| ctx.data.delete(key)).count();
+    let deleted = args.from(1).iter().filter(|key| ctx.data.delete(key, Event::Del)).count();
     ctx.reply.integer(deleted as i64);
     Ok(())
 }

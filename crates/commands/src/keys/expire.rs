@@ -12,6 +12,7 @@ use engine::spec::{
     ACCESS, Argument, ArgumentType, Arity, Command, FAST, KEY, KeySpec, Outcome, READONLY, RO, RW, Run,
     UPDATE, WRITE,
 };
+use keyspace::Event;
 use wire::Args;
 
 const CONDITION: Argument = Argument::one_of(
@@ -122,9 +123,9 @@ fn expire(ctx: &mut Ctx<'_>, args: Args<'_>, moment: Moment, command: &str) -> O
     let changed = match ctx.data.find(key).map(|entry| entry.expiry_ms()) {
         Some(old_ms) if conditions.allow(old_ms, deadline_ms) => {
             if deadline_ms <= now_ms {
-                ctx.data.delete(key)
+                ctx.data.delete(key, Event::Del)
             } else {
-                ctx.data.set_deadline(key, Some(deadline_ms))
+                ctx.data.set_deadline(key, Some(deadline_ms), Event::Expire)
             }
         }
         _ => false,
@@ -206,7 +207,7 @@ const PERSIST: Command = Command {
 fn persist(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let key = args.at(1);
     let expires = ctx.data.find(key).is_some_and(|entry| entry.expiry_ms().is_some());
-    let removed = expires && ctx.data.set_deadline(key, None);
+    let removed = expires && ctx.data.set_deadline(key, None, Event::Persist);
     ctx.reply.integer(i64::from(removed));
     Ok(())
 }

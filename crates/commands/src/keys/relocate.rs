@@ -1,6 +1,6 @@
 //! Entries that get another name or database: RENAME, RENAMENX, COPY, MOVE.
 //!
-//! The value is copied once, a large one only by reference; the deadline and the access history go along.
+//! A renamed entry is moved, a copied one shares a large value; the deadline and the access history go along.
 //!
 //! Invariant: dispatch holds the stripes of source and destination, also in another database (`OtherDatabases`).
 //!
@@ -13,6 +13,7 @@ use engine::spec::{
     ACCESS, Argument, ArgumentType, Arity, Command, DELETE, DENYOOM, FAST, INSERT, KEY, KeySpec, OW, Outcome,
     RO, RW, Run, UPDATE, WRITE,
 };
+use keyspace::Event;
 use wire::Args;
 use wire::number::parse_i64;
 
@@ -34,9 +35,8 @@ fn rename(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if old == new {
         ctx.data.find(old).ok_or(CommandError::NO_SUCH_KEY)?;
     } else {
-        let detached = ctx.data.copy(old, new).ok_or(CommandError::NO_SUCH_KEY)?;
-        ctx.data.delete(old);
-        ctx.data.attach(ctx.data.database, detached);
+        let taken = ctx.data.take(old, new, Event::RenameFrom).ok_or(CommandError::NO_SUCH_KEY)?;
+        ctx.data.attach(ctx.data.database, taken, Event::RenameTo);
     }
     ctx.reply.ok();
     Ok(())
@@ -59,9 +59,8 @@ fn renamenx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         ctx.reply.integer(0);
         return Ok(());
     }
-    let detached = ctx.data.copy(old, new).ok_or(CommandError::NO_SUCH_KEY)?;
-    ctx.data.delete(old);
-    ctx.data.attach(ctx.data.database, detached);
+    let taken = ctx.data.take(old, new, Event::RenameFrom).ok_or(CommandError::NO_SUCH_KEY)?;
+    ctx.data.attach(ctx.data.database, taken, Event::RenameTo);
     ctx.reply.integer(1);
     Ok(())
 }
@@ -131,7 +130,7 @@ fn copy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let detached = if free { ctx.data.copy(source, destination) } else { None };
     let copied = detached.is_some();
     if let Some(detached) = detached {
-        ctx.data.attach(target, detached);
+        ctx.data.attach(target, detached, Event::CopyTo);
     }
     ctx.reply.integer(i64::from(copied));
     Ok(())
@@ -162,11 +161,10 @@ fn move_key(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Err(CommandError::SAME_OBJECT);
     }
     let free = ctx.data.find_in(target, key).is_none();
-    let detached = if free { ctx.data.copy(key, key) } else { None };
-    let moved = detached.is_some();
-    if let Some(detached) = detached {
-        ctx.data.delete(key);
-        ctx.data.attach(target, detached);
+    let taken = if free { ctx.data.take(key, key, Event::MoveFrom) } else { None };
+    let moved = taken.is_some();
+    if let Some(taken) = taken {
+        ctx.data.attach(target, taken, Event::MoveTo);
     }
     ctx.reply.integer(i64::from(moved));
     Ok(())

@@ -23,7 +23,7 @@ use engine::spec::{
 use engine::state::clients::{Client, Origin};
 use engine::state::instance::Instance;
 use keyspace::hash::stripe_of;
-use keyspace::{Databases, Deadline, EntryRef, Key, NewValue};
+use keyspace::{Databases, Deadline, EntryRef, Event, Key, NewValue, Put};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use wire::Args;
@@ -267,9 +267,9 @@ fn populate(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -
         let mut value = format!("value:{index}").into_bytes();
         value.resize(if size == 0 { value.len() } else { size }, 0);
         let (kind, recorder) = (crate::string::kind_of(&value), &mut ctx.recorder);
-        stripe.store(key, NewValue::Bytes(&value), kind, Deadline::Clear, ctx.journal, |key| {
-            recorder.prefix_of(key)
-        });
+        let value = NewValue::Bytes(&value);
+        let put = Put { value, kind, deadline: Deadline::Clear, event: Event::Set };
+        stripe.store(key, put, ctx.journal, |key| recorder.prefix_of(key));
     }
     ctx.reply.ok();
     Ok(())

@@ -13,7 +13,7 @@ use engine::spec::{
     ACCESS, Argument, ArgumentType, Arity, Command, DENYOOM, FAST, Flags, Group, KEY, KeySpec, Outcome, RW,
     Run, UPDATE, WRITE,
 };
-use keyspace::{Deadline, Kind, NewValue};
+use keyspace::{Deadline, Event, Kind, NewValue};
 use wire::{Args, Extended};
 
 const FLAGS: Flags = WRITE.and(DENYOOM).and(FAST);
@@ -96,7 +96,7 @@ fn add(ctx: &mut Ctx<'_>, key: &[u8], increment: i64) -> Outcome {
     let mut digits = itoa::Buffer::new();
     let text = digits.format(new).as_bytes();
     // A text as long as the old one is written over it, in the same entry.
-    ctx.data.store(key, NewValue::Bytes(text), Kind::StringInt, Deadline::Keep);
+    ctx.data.store(key, NewValue::Bytes(text), Kind::StringInt, Deadline::Keep, Event::IncrBy);
     ctx.reply.integer(new);
     Ok(())
 }
@@ -126,7 +126,7 @@ fn incrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     new.write(&mut text);
     // Redis never makes the sum an "int", not even a whole one.
     let kind = if kind_of(&text) == Kind::StringRaw { Kind::StringRaw } else { Kind::StringEmbedded };
-    ctx.data.store(key, NewValue::Bytes(&text), kind, Deadline::Keep);
+    ctx.data.store(key, NewValue::Bytes(&text), kind, Deadline::Keep, Event::IncrByFloat);
     ctx.reply.bulk(&text);
     Ok(())
 }

@@ -12,6 +12,7 @@ use engine::spec::{
     ACCESS, Argument, ArgumentType, Arity, Command, DELETE, FAST, Group, KEY, KeySpec, Outcome, READONLY, RO,
     RW, Run, UPDATE, WRITE,
 };
+use keyspace::Event;
 use wire::Args;
 
 pub(super) const COMMANDS: &[Command] = &[GET, GETDEL, GETEX];
@@ -51,7 +52,7 @@ fn getdel(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let exists = entry.is_some();
     answer(ctx.reply, entry);
     if exists {
-        ctx.data.delete(args.at(1));
+        ctx.data.delete(args.at(1), Event::Del);
     }
     Ok(())
 }
@@ -128,10 +129,11 @@ fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     match (expires, change) {
         (None, _) | (_, Change::None) | (Some(false), Change::Persist) => {}
         (Some(_), Change::To(..)) if deadline_ms.is_some_and(|deadline_ms| deadline_ms <= now_ms) => {
-            ctx.data.delete(key);
+            ctx.data.delete(key, Event::Del);
         }
         (Some(_), _) => {
-            ctx.data.set_deadline(key, deadline_ms);
+            let event = if deadline_ms.is_some() { Event::Expire } else { Event::Persist };
+            ctx.data.set_deadline(key, deadline_ms, event);
         }
     }
     Ok(())

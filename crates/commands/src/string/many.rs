@@ -9,7 +9,7 @@ use engine::spec::{
     ACCESS, Argument, ArgumentType, Arity, Command, DENYOOM, FAST, Group, INSERT, KEY, KeySpec, OW, Outcome,
     READONLY, RO, Run, UPDATE, WRITE,
 };
-use keyspace::{Deadline, NewValue};
+use keyspace::{Deadline, Event, NewValue};
 use wire::Args;
 
 const PAIRS: Argument =
@@ -67,7 +67,7 @@ fn mset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn store_pairs(ctx: &mut Ctx<'_>, args: Args<'_>) {
     let mut arguments = args.from(1).iter();
     while let (Some(key), Some(value)) = (arguments.next(), arguments.next()) {
-        ctx.data.store(key, NewValue::Bytes(value), kind_of(value), Deadline::Clear);
+        ctx.data.store(key, NewValue::Bytes(value), kind_of(value), Deadline::Clear, Event::Set);
     }
 }
 

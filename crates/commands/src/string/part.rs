@@ -1,8 +1,6 @@
 //! Parts of values: APPEND, SETRANGE, GETRANGE, SUBSTR, STRLEN.
 //!
-//! A value above 16 KiB is a `Vec` of its own (see `keyspace::entry`) and grows with room to spare, so that appending
-//! in a loop costs O(1) amortised; a smaller one is rewritten, at most 16 KiB each time. A large value that a reply
-//! still holds is copied, not changed under it.
+//! Both writers edit the value where it lies (`keyspace::Text`).
 //!
 //! Thread safety: functions on one command's context.
 
@@ -14,18 +12,8 @@ use engine::spec::{
     ACCESS, Argument, ArgumentType, Arity, Command, DENYOOM, FAST, Group, INSERT, KEY, KeySpec, Outcome,
     READONLY, RO, RW, Run, UPDATE, WRITE,
 };
-use keyspace::entry::INLINE_VALUE_BYTES_MAX;
-use keyspace::{Deadline, Kind, NewValue, Value};
-use smallvec::SmallVec;
-use std::sync::Arc;
+use keyspace::{Deadline, Event, Missing, NewValue, Text, Value};
 use wire::Args;
-
-/// A large value doubles when it grows, by at most this much ...
-const DOUBLING_BYTES_MAX: usize = 1 << 20;
-/// ... and above that by an eighth: still O(1) amortised, with 12.5 % of unused room instead of 100 %.
-const SPARE_DIVISOR: usize = 8;
-/// Small results are put together on the stack.
-const STACK_BYTES: usize = 512;
 
 pub(super) const COMMANDS: &[Command] = &[APPEND, SETRANGE, GETRANGE, SUBSTR, STRLEN];
 
@@ -46,11 +34,11 @@ const APPEND: Command = Command {
 fn append(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (key, tail) = (args.at(1), args.at(2));
     let Some(old_bytes) = ctx.data.find(key).map(|entry| entry.value_bytes()) else {
-        ctx.data.store(key, NewValue::Bytes(tail), kind_of(tail), Deadline::Clear);
+        ctx.data.store(key, NewValue::Bytes(tail), kind_of(tail), Deadline::Clear, Event::Append);
         ctx.reply.integer(tail.len() as i64);
         return Ok(());
     };
-    write_at(ctx, key, old_bytes, old_bytes, tail)
+    write_at(ctx, key, [old_bytes, old_bytes], tail, Event::Append)
 }
 
 const SETRANGE: Command = Command {
@@ -75,66 +63,24 @@ fn setrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         ctx.reply.integer(old_bytes.unwrap_or(0) as i64);
         return Ok(());
     }
-    write_at(ctx, key, old_bytes.unwrap_or(0), offset, part)
+    write_at(ctx, key, [old_bytes.unwrap_or(0), offset], part, Event::SetRange)
 }
 
 /// Writes `part` at `offset` into the value of `key`, which has `old_bytes` bytes (0 if there is no such key), and
 /// answers its new length.
-fn write_at(ctx: &mut Ctx<'_>, key: &[u8], old_bytes: usize, offset: usize, part: &[u8]) -> Outcome {
+fn write_at(
+    ctx: &mut Ctx<'_>,
+    key: &[u8],
+    [old_bytes, offset]: [usize; 2],
+    part: &[u8],
+    event: Event,
+) -> Outcome {
     let limit_bytes = ctx.instance.settings.proto_max_bulk_len_bytes();
     let end = offset.checked_add(part.len()).filter(|&end| end as u64 <= limit_bytes);
     let new_bytes = end.ok_or(CommandError::STRING_TOO_LONG)?.max(old_bytes);
-    let done = (new_bytes == old_bytes && overwrite(ctx, key, offset, part))
-        || ctx.data.change_blob(key, Kind::StringRaw, |value| grow(value, offset, part));
-    if !done {
-        rewrite(ctx, key, new_bytes, offset, part);
-    }
+    ctx.data.edit(key, Missing::Create, event, |text: &mut Text| text.write_at(offset, part));
     ctx.reply.integer(new_bytes as i64);
     Ok(())
-}
-
-/// Overwrites bytes that exist; false if the value cannot be changed in place.
-fn overwrite(ctx: &mut Ctx<'_>, key: &[u8], offset: usize, part: &[u8]) -> bool {
-    let Some(value) = ctx.data.value_mut(key, Kind::StringRaw) else { return false };
-    let Some(target) = value.get_mut(offset..offset + part.len()) else { return false };
-    target.copy_from_slice(part);
-    true
-}
-
-/// Writes `part` at `offset`, growing with room to spare.
-fn grow(value: &mut Vec<u8>, offset: usize, part: &[u8]) {
-    let end = offset + part.len();
-    if end > value.capacity() {
-        let spare = end.min(DOUBLING_BYTES_MAX).max(end / SPARE_DIVISOR);
-        value.reserve_exact(end + spare - value.len());
-    }
-    if value.len() <= offset {
-        value.resize(offset, 0);
-        value.extend_from_slice(part);
-    } else {
-        let within = part.len().min(value.len() - offset);
-        let (inside, beyond) = part.split_at(within);
-        value[offset..offset + within].copy_from_slice(inside);
-        value.extend_from_slice(beyond);
-    }
-}
-
-/// Replaces the value by a changed copy of `new_bytes` bytes.
-fn rewrite(ctx: &mut Ctx<'_>, key: &[u8], new_bytes: usize, offset: usize, part: &[u8]) {
-    let old = ctx.data.find(key).map(|entry| entry.value());
-    let old = old.as_ref().map_or(&[][..], Value::bytes);
-    if new_bytes > INLINE_VALUE_BYTES_MAX {
-        let mut value = Vec::with_capacity(new_bytes + new_bytes / SPARE_DIVISOR);
-        value.extend_from_slice(old);
-        grow(&mut value, offset, part);
-        ctx.data.store(key, NewValue::Blob(Arc::new(value)), Kind::StringRaw, Deadline::Keep);
-        return;
-    }
-    let mut value: SmallVec<[u8; STACK_BYTES]> = SmallVec::with_capacity(new_bytes);
-    value.extend_from_slice(old);
-    value.resize(new_bytes, 0);
-    value[offset..offset + part.len()].copy_from_slice(part);
-    ctx.data.store(key, NewValue::Bytes(&value), Kind::StringRaw, Deadline::Keep);
 }
 
 const RANGE_ARGUMENTS: &[Argument] =
@@ -212,7 +158,6 @@ fn strlen(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::dialogue::{NOT_AN_INTEGER, converse, hear};
     use crate::testing::Bench;
 
@@ -340,23 +285,5 @@ mod tests {
             &[("SETRANGE k 0 x", ":20000"), ("APPEND k y", ":20001"), ("GETRANGE k 0 0", "$1|x")],
         );
         assert_eq!(held.to_vec(), [b"$20000\r\n", &value[..], b"\r\n"].concat());
-    }
-
-    #[test]
-    fn a_growing_value_is_moved_rarely() {
-        let (mut value, mut moves, mut bytes) = (Vec::new(), 0, 0_usize);
-        while value.len() < 64 << 20 {
-            let before = value.capacity();
-            let at = value.len();
-            grow(&mut value, at, &[1; 1000]);
-            if value.capacity() != before {
-                moves += 1;
-                bytes += at;
-                assert!(value.capacity() <= 2 * value.len().max(DOUBLING_BYTES_MAX));
-            }
-        }
-        assert!(moves < 64, "{moves}");
-        assert!(bytes < 10 * value.len(), "{bytes} bytes moved for {}", value.len());
-        assert!(value.capacity() <= value.len() + value.len() / 7);
     }
 }

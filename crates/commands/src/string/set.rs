@@ -11,7 +11,7 @@ use engine::spec::{
     ACCESS, Argument, ArgumentType, Arity, Command, DELETE, DENYOOM, FAST, Group, INSERT, KEY, KeyFlags,
     KeySpec, OW, Outcome, QUICK, RM, RW, Run, UPDATE, VARIABLE_FLAGS, WRITE,
 };
-use keyspace::{Deadline, NewValue};
+use keyspace::{Deadline, Event, NewValue};
 use wire::Args;
 
 const VALUE: Argument = Argument::new("value", ArgumentType::Text);
@@ -58,7 +58,7 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return set_with_options(ctx, args);
     }
     let value = args.at(2);
-    ctx.data.store(args.at(1), NewValue::Bytes(value), kind_of(value), Deadline::Clear);
+    ctx.data.store(args.at(1), NewValue::Bytes(value), kind_of(value), Deadline::Clear, Event::Set);
     ctx.reply.ok();
     Ok(())
 }
@@ -163,9 +163,12 @@ fn set_with_options(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn put(ctx: &mut Ctx<'_>, key: &[u8], value: &[u8], deadline: Deadline) {
     match deadline {
         Deadline::At(at_ms) if at_ms <= ctx.data.now_ms() => {
-            ctx.data.delete(key);
+            ctx.data.delete(key, Event::Del);
         }
-        _ => ctx.data.store(key, NewValue::Bytes(value), kind_of(value), deadline),
+        Deadline::At(_) => {
+            ctx.data.store(key, NewValue::Bytes(value), kind_of(value), deadline, Event::SetExpire);
+        }
+        _ => ctx.data.store(key, NewValue::Bytes(value), kind_of(value), deadline, Event::Set),
     }
 }
 
@@ -185,7 +188,7 @@ fn setnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (key, value) = (args.at(1), args.at(2));
     let missing = ctx.data.find(key).is_none();
     if missing {
-        ctx.data.store(key, NewValue::Bytes(value), kind_of(value), Deadline::Clear);
+        ctx.data.store(key, NewValue::Bytes(value), kind_of(value), Deadline::Clear, Event::Set);
     }
     ctx.reply.integer(i64::from(missing));
     Ok(())
@@ -248,7 +251,7 @@ const GETSET: Command = Command {
 fn getset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (key, value) = (args.at(1), args.at(2));
     answer(ctx.reply, ctx.data.read(key));
-    ctx.data.store(key, NewValue::Bytes(value), kind_of(value), Deadline::Clear);
+    ctx.data.store(key, NewValue::Bytes(value), kind_of(value), Deadline::Clear, Event::Set);
     Ok(())
 }
 
@@ -267,7 +270,7 @@ const DELIFEQ: Command = Command {
 
 fn delifeq(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let equal = ctx.data.find(args.at(1)).is_some_and(|entry| entry.value().bytes() == args.at(2));
-    let deleted = equal && ctx.data.delete(args.at(1));
+    let deleted = equal && ctx.data.delete(args.at(1), Event::Del);
     ctx.reply.integer(i64::from(deleted));
     Ok(())
 }

@@ -11,8 +11,8 @@
 use crate::state::session::Watched;
 use keyspace::hash::stripe_of;
 use keyspace::{
-    Contents, Databases, Deadline, Detached, EntryRef, Journal, Key, Kind, Locked, NewValue, Removal,
-    WatchFlag,
+    Contents, Databases, Deadline, Detached, EntryRef, Event, Journal, Key, Kind, Locked, Missing, NewValue,
+    Put, Shape, WatchFlag,
 };
 use observe::record::Recorder;
 use parking_lot::MutexGuard;
@@ -134,38 +134,44 @@ impl<'a> Data<'a> {
 
     /// Creates or replaces a value.
     #[inline(always)]
-    pub fn store(&mut self, bytes: &[u8], value: NewValue<'_>, kind: Kind, deadline: Deadline) {
+    pub fn store(&mut self, bytes: &[u8], value: NewValue<'_>, kind: Kind, deadline: Deadline, event: Event) {
         let key = self.key(bytes);
         let (stripe, journal, recorder) = self.stripe(self.database, key.hash);
-        stripe.store(key, value, kind, deadline, journal, |key| recorder.prefix_of(key));
+        stripe.store(key, Put { value, kind, deadline, event }, journal, |key| recorder.prefix_of(key));
     }
 
-    /// See `keyspace::Contents::value_mut`.
-    pub fn value_mut(&mut self, bytes: &[u8], kind: Kind) -> Option<&mut [u8]> {
+    /// See `keyspace::Contents::edit`.
+    pub fn edit<S: Shape, R>(
+        &mut self,
+        bytes: &[u8],
+        missing: Missing,
+        event: Event,
+        change: impl FnOnce(&mut S) -> R,
+    ) -> Option<R> {
         let key = self.key(bytes);
-        let (stripe, journal, _) = self.stripe(self.database, key.hash);
-        stripe.value_mut(key, kind, journal)
-    }
-
-    /// See `keyspace::Contents::change_blob`.
-    pub fn change_blob(&mut self, bytes: &[u8], kind: Kind, change: impl FnOnce(&mut Vec<u8>)) -> bool {
-        let key = self.key(bytes);
-        let (stripe, journal, _) = self.stripe(self.database, key.hash);
-        stripe.change_blob(key, kind, journal, change)
+        let (stripe, journal, recorder) = self.stripe(self.database, key.hash);
+        stripe.edit(key, missing, event, journal, |key| recorder.prefix_of(key), change)
     }
 
     /// Deletes a key; false if it did not exist.
-    pub fn delete(&mut self, bytes: &[u8]) -> bool {
+    pub fn delete(&mut self, bytes: &[u8], event: Event) -> bool {
         let key = self.key(bytes);
         let (stripe, journal, _) = self.stripe(self.database, key.hash);
-        stripe.remove(key, Removal::Deleted, journal)
+        stripe.remove(key, event, journal)
     }
 
     /// Sets or clears a deadline (milliseconds of the keyspace's clock); false if the key does not exist.
-    pub fn set_deadline(&mut self, bytes: &[u8], expiry_ms: Option<i64>) -> bool {
+    pub fn set_deadline(&mut self, bytes: &[u8], expiry_ms: Option<i64>, event: Event) -> bool {
         let key = self.key(bytes);
         let (stripe, journal, _) = self.stripe(self.database, key.hash);
-        stripe.set_deadline(key, expiry_ms, journal)
+        stripe.set_deadline(key, expiry_ms, event, journal)
+    }
+
+    /// Takes out `from`, to be attached under `name`; None if `from` does not exist.
+    pub fn take(&mut self, from: &[u8], name: &[u8], event: Event) -> Option<Detached> {
+        let key = self.key(from);
+        let (stripe, journal, _) = self.stripe(self.database, key.hash);
+        stripe.take(key, name, event, journal)
     }
 
     /// A copy of `from` that is to be attached under `name`; None if `from` does not exist.
@@ -175,12 +181,11 @@ impl<'a> Data<'a> {
         stripe.copy(key, name, journal)
     }
 
-    /// Puts a copy into a database, replacing what is there.
-    pub fn attach(&mut self, database: usize, detached: Detached) {
+    /// Puts what was taken or copied into a database, replacing what is there.
+    pub fn attach(&mut self, database: usize, detached: Detached, event: Event) {
         let hash = self.journal.hasher.hash(detached.read().key());
         let (stripe, journal, recorder) = self.stripe(database, hash);
-        let prefix = recorder.prefix_of(detached.read().key());
-        stripe.attach(hash, detached, prefix, journal);
+        stripe.attach(hash, detached, event, journal, |key| recorder.prefix_of(key));
     }
 
     /// Watches a key for the session that owns `flag`.

@@ -15,7 +15,7 @@ use crate::spec::key_spec::RO;
 use crate::state::clients::Client;
 use crate::state::instance::Instance;
 use crate::state::slowlog::{self, SlowCommand};
-use keyspace::{Journal, Key};
+use keyspace::{Event, Journal, Key};
 use observe::os::clock::{self, Ticks};
 use observe::record::hotkeys::{Access, KeyAccess};
 use observe::record::latency::{HOLD_NS, Stage};
@@ -242,19 +242,21 @@ pub fn drain(journal: &mut Journal, recorder: &mut Recorder) {
             }
             (Some(before), None) => {
                 recorder.removed(node, key_bytes, before.value_bytes as usize, before.total_bytes as usize);
-                if change.removal == Some(keyspace::Removal::Evicted) {
+                if change.event == Event::Evicted {
                     recorder.prefixes.evicted(node);
                 }
             }
+            // A write that left the sizes as they were is nothing to those who add them up.
+            (Some(before), Some(after))
+                if (before.value_bytes, before.total_bytes) == (after.value_bytes, after.total_bytes) => {}
             (Some(before), Some(after)) => {
-                let delta = i64::from(after.total_bytes) - i64::from(before.total_bytes);
+                let delta = after.total_bytes as i64 - before.total_bytes as i64;
                 recorder.resized(node, before.value_bytes as usize, after.value_bytes as usize, delta);
             }
             (None, None) => {}
         }
     }
-    journal.changes.clear();
-    journal.changes.shrink_to(keyspace::journal::CHANGES_KEPT);
+    journal.forget_changes();
 }
 
 /// Moves the journal's exact counts into the recorder and the instance; once per batch.

@@ -1,7 +1,10 @@
 //! Databases against a map with time: what exists, what is watched, what the journal said, and what a scan returns.
 
 use super::*;
-use crate::{Change, Deadline, Key, KeyHasher, Kind, NewValue, Removal, WatchFlag};
+use crate::entry::{Blob, Value};
+use crate::{
+    Deadline, Event, Footprint, Key, KeyHasher, Kind, Missing, NewValue, Put, Text, Wanted, WatchFlag,
+};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,6 +15,10 @@ const CASES: u32 = if cfg!(miri) { 1 } else { 256 };
 
 fn key_bytes(key: u16) -> Vec<u8> {
     format!("key:{key}").into_bytes()
+}
+
+fn put(value: &[u8], deadline: Deadline) -> Put<'_> {
+    Put { value: NewValue::Bytes(value), kind: Kind::StringRaw, deadline, event: Event::Set }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -34,12 +41,16 @@ enum Step {
         bytes: usize,
         deadline: Deadline,
     },
-    Overwrite(u16),
+    /// Offset and length of what is written.
+    WriteAt(u16, usize, usize),
     Append(u16, usize),
+    /// Another reference to the value is held, as a reply does.
+    Hold(u16),
     Remove(u16),
     SetDeadline(u16, Option<i64>),
     /// From, to, and the database of the copy.
     Copy(u16, u16, usize),
+    Rename(u16, u16, usize),
     Read(u16),
     Watch(u16),
     Unwatch,
@@ -56,11 +67,13 @@ fn step() -> impl Strategy<Value = Step> {
     let deadline = prop_oneof![Just(Deadline::Clear), Just(Deadline::Keep), ahead().prop_map(Deadline::At)];
     prop_oneof![
         12 => (key(), bytes, deadline).prop_map(|(key, bytes, deadline)| Step::Store { key, bytes, deadline }),
-        2 => key().prop_map(Step::Overwrite),
+        3 => (key(), 0..3000usize, 1..200usize).prop_map(|(key, offset, bytes)| Step::WriteAt(key, offset, bytes)),
+        2 => key().prop_map(Step::Hold),
         2 => (key(), 1..5000usize).prop_map(|(key, bytes)| Step::Append(key, bytes)),
         4 => key().prop_map(Step::Remove),
         4 => (key(), prop::option::of(ahead())).prop_map(|(key, ms)| Step::SetDeadline(key, ms)),
         3 => (key(), key(), 0..DATABASES).prop_map(|(from, to, database)| Step::Copy(from, to, database)),
+        3 => (key(), key(), 0..DATABASES).prop_map(|(from, to, database)| Step::Rename(from, to, database)),
         3 => key().prop_map(Step::Read),
         3 => key().prop_map(Step::Watch),
         1 => Just(Step::Unwatch),
@@ -77,6 +90,10 @@ struct Model {
     maps: [BTreeMap<u16, Expected>; DATABASES],
     /// Footprints by prefix as the journal's changes add up.
     sums: BTreeMap<u16, [i64; 4]>,
+    /// What the journal's changes say each database holds: keys with what they are.
+    told: [BTreeMap<Vec<u8>, Footprint>; DATABASES],
+    /// Large values somebody outside holds, and what they must stay.
+    held: Vec<(Blob, Vec<u8>)>,
     flags: BTreeMap<u16, WatchFlag>,
     /// Watched keys whose flag must be set.
     changed: HashSet<u16>,
@@ -87,11 +104,14 @@ impl Model {
     fn new() -> Model {
         let mut journal = Journal::new(KeyHasher::fold(11), 12);
         journal.set_now(1_000_000);
+        journal.wanted = Wanted::Names;
         Model {
             databases: Databases::new(DATABASES),
             journal,
             maps: Default::default(),
             sums: BTreeMap::new(),
+            told: Default::default(),
+            held: Vec::new(),
             flags: BTreeMap::new(),
             changed: HashSet::new(),
             fill: 0,
@@ -134,12 +154,12 @@ impl Model {
         self.fill = self.fill.wrapping_add(1);
         match step {
             Step::Store { key, bytes, deadline } => self.store(key, vec![self.fill; bytes], deadline),
-            Step::Overwrite(key) => self.overwrite(key),
-            Step::Append(key, bytes) => self.append(key, bytes),
+            Step::WriteAt(key, offset, bytes) => self.write_at(key, Some(offset), bytes),
+            Step::Append(key, bytes) => self.write_at(key, None, bytes),
+            Step::Hold(key) => self.hold(key),
             Step::Remove(key) => {
                 self.drop_if_dead(0, key);
-                let removed =
-                    self.on(0, key, |locked, key, journal| locked.remove(key, Removal::Deleted, journal));
+                let removed = self.on(0, key, |locked, key, journal| locked.remove(key, Event::Del, journal));
                 assert_eq!(removed, self.maps[0].remove(&key).is_some());
                 if removed {
                     self.note_change(key);
@@ -148,8 +168,9 @@ impl Model {
             Step::SetDeadline(key, ahead_ms) => {
                 self.drop_if_dead(0, key);
                 let expiry_ms = ahead_ms.map(|ahead_ms| now_ms + ahead_ms);
-                let exists =
-                    self.on(0, key, |locked, key, journal| locked.set_deadline(key, expiry_ms, journal));
+                let exists = self.on(0, key, |locked, key, journal| {
+                    locked.set_deadline(key, expiry_ms, Event::Expire, journal)
+                });
                 assert_eq!(exists, self.maps[0].contains_key(&key));
                 if let Some(expected) = self.maps[0].get_mut(&key) {
                     let changes = expected.expiry_ms.is_some() || expiry_ms.is_some();
@@ -159,7 +180,8 @@ impl Model {
                     }
                 }
             }
-            Step::Copy(from, to, number) => self.copy(from, to, number),
+            Step::Copy(from, to, number) => self.relocate(from, to, number, false),
+            Step::Rename(from, to, number) => self.relocate(from, to, number, true),
             Step::Read(key) => {
                 self.drop_if_dead(0, key);
                 let found = self.on(0, key, |locked, key, journal| {
@@ -193,7 +215,7 @@ impl Model {
         self.drop_if_dead(0, key);
         let new_prefix = key % 7 + 1;
         self.on(0, key, |locked, key, journal| {
-            locked.store(key, NewValue::Bytes(&value), Kind::StringRaw, deadline, journal, |_| new_prefix);
+            locked.store(key, put(&value, deadline), journal, |_| new_prefix);
         });
         let before = self.maps[0].get(&key);
         let prefix = before.map_or(new_prefix, |expected| expected.prefix);
@@ -206,48 +228,64 @@ impl Model {
         self.note_change(key);
     }
 
-    /// Changes a byte where it lies.
-    fn overwrite(&mut self, key: u16) {
+    /// Writes some bytes at an offset, without one at the end. A missing key is made by the former.
+    fn write_at(&mut self, key: u16, offset: Option<usize>, bytes: usize) {
         self.drop_if_dead(0, key);
-        let fill = self.fill;
-        let changed = self.on(0, key, |locked, key, journal| {
-            let first = locked.value_mut(key, Kind::StringRaw, journal).map(|value| value.first_mut());
-            first.map(|first| first.map(|first| *first = fill)).is_some()
+        let part = vec![self.fill; bytes];
+        let new_prefix = key % 7 + 1;
+        let held = self.maps[0].get(&key).map_or(0, |expected| expected.value.len());
+        let at = offset.unwrap_or(held);
+        let missing = if offset.is_some() { Missing::Create } else { Missing::Leave };
+        let written = self.on(0, key, |locked, key, journal| {
+            let write = |text: &mut Text| text.write_at(at, &part);
+            locked.edit(key, missing, Event::SetRange, journal, |_| new_prefix, write)
         });
-        let held = self.maps[0].get(&key).map(|expected| expected.value.len());
-        // A large value that a copy shares is not changed under it.
-        let shared = held.is_some_and(|bytes| bytes > crate::entry::INLINE_VALUE_BYTES_MAX);
-        assert!(changed == held.is_some() || !changed && shared, "{changed} {held:?}");
-        if let (true, Some(expected)) = (changed, self.maps[0].get_mut(&key)) {
-            expected.value.first_mut().into_iter().for_each(|first| *first = fill);
-            self.note_change(key);
+        assert_eq!(written.is_some(), offset.is_some() || self.maps[0].contains_key(&key));
+        if written.is_none() {
+            return;
+        }
+        let new = Expected { value: Vec::new(), expiry_ms: None, prefix: new_prefix };
+        let value = &mut self.maps[0].entry(key).or_insert(new).value;
+        value.resize(value.len().max(at + bytes), 0);
+        value[at..at + bytes].copy_from_slice(&part);
+        self.note_change(key);
+    }
+
+    /// Keeps what a reader of the key was given; a large value by reference.
+    fn hold(&mut self, key: u16) {
+        self.drop_if_dead(0, key);
+        let held = self.on(0, key, |locked, key, journal| match locked.read(key, journal)?.value() {
+            Value::Shared(blob) => Some((blob.clone(), blob.to_vec())),
+            Value::Inline(_) => None,
+        });
+        self.held.extend(held);
+        if self.held.len() > 4 {
+            self.held.remove(0);
         }
     }
 
-    fn append(&mut self, key: u16, bytes: usize) {
-        self.drop_if_dead(0, key);
-        let more = vec![self.fill; bytes];
-        let grown = self.on(0, key, |locked, key, journal| {
-            locked.change_blob(key, Kind::StringRaw, journal, |value| value.extend_from_slice(&more))
-        });
-        if grown {
-            self.maps[0].get_mut(&key).expect("it exists").value.extend_from_slice(&more);
-            self.note_change(key);
-        }
-    }
-
-    fn copy(&mut self, from: u16, to: u16, number: usize) {
+    fn relocate(&mut self, from: u16, to: u16, number: usize, moves: bool) {
         if number == 0 && from == to {
             return;
         }
         self.drop_if_dead(0, from);
         let name = key_bytes(to);
-        let copied = self.on(0, from, |locked, from, journal| locked.copy(from, &name, journal));
-        assert_eq!(copied.is_some(), self.maps[0].contains_key(&from));
-        let Some(copied) = copied else { return };
-        self.on(number, to, |locked, key, journal| locked.attach(key.hash, copied, 9, journal));
-        let expected = Expected { prefix: 9, ..self.maps[0][&from].clone() };
-        self.maps[number].insert(to, expected);
+        let detached = self.on(0, from, |locked, from, journal| match moves {
+            true => locked.take(from, &name, Event::RenameFrom, journal),
+            false => locked.copy(from, &name, journal),
+        });
+        assert_eq!(detached.is_some(), self.maps[0].contains_key(&from));
+        let Some(detached) = detached else { return };
+        let expected = self.maps[0][&from].clone();
+        if moves {
+            self.maps[0].remove(&from);
+            self.note_change(from);
+        }
+        self.drop_if_dead(number, to);
+        let event = if moves { Event::RenameTo } else { Event::CopyTo };
+        self.on(number, to, |locked, key, journal| locked.attach(key.hash, detached, event, journal, |_| 9));
+        let prefix = self.maps[number].get(&to).map_or(9, |expected| expected.prefix);
+        self.maps[number].insert(to, Expected { prefix, ..expected });
         if number == 0 {
             self.note_change(to);
         }
@@ -266,7 +304,7 @@ impl Model {
     /// Takes out of the map what the database no longer holds; it must have been due.
     fn forget_expired(&mut self, number: usize) {
         let now_ms = self.journal.now_ms;
-        let held = self.held(number);
+        let held = self.entries(number);
         let gone: Vec<u16> =
             self.maps[number].keys().copied().filter(|key| !held.contains_key(key)).collect();
         for key in gone {
@@ -294,6 +332,7 @@ impl Model {
         self.maps[0].clear();
         // Dispatch starts the observers anew; here the model does.
         self.drain();
+        self.told[0].clear();
         self.sums.clear();
         let other = self.footprints(1);
         self.sums = other;
@@ -304,10 +343,12 @@ impl Model {
         self.databases.swap(0, 1, &mut self.journal);
         either.into_iter().for_each(|key| self.note_change(key));
         self.maps.swap(0, 1);
+        self.drain();
+        self.told.swap(0, 1);
     }
 
     /// Every entry of a database, dead ones too: key and memory.
-    fn held(&self, number: usize) -> BTreeMap<u16, (u16, [i64; 4])> {
+    fn entries(&self, number: usize) -> BTreeMap<u16, (u16, [i64; 4])> {
         let mut held = BTreeMap::new();
         let Some(database) = self.databases.existing(number) else { return held };
         let mut timeless = Journal::new(self.journal.hasher.clone(), 1);
@@ -325,22 +366,55 @@ impl Model {
 
     fn footprints(&self, number: usize) -> BTreeMap<u16, [i64; 4]> {
         let mut sums: BTreeMap<u16, [i64; 4]> = BTreeMap::new();
-        for (prefix, weight) in self.held(number).into_values() {
+        for (prefix, weight) in self.entries(number).into_values() {
             add(sums.entry(prefix).or_default(), weight, 1);
         }
         sums
     }
 
+    /// Adds up what the journal says: by prefix, and key by key. A change begins where the last one of its key ended, and
+    /// a step tells a key at most once beside that it expired.
     fn drain(&mut self) {
-        for Change { prefix, key_bytes, before, after, .. } in self.journal.changes.drain(..) {
-            let sum = self.sums.entry(prefix).or_default();
-            for (footprint, sign) in [(before, -1), (after, 1)] {
-                let Some(footprint) = footprint else { continue };
-                let (value_bytes, total_bytes) = (footprint.value_bytes.into(), footprint.total_bytes.into());
-                add(sum, [1, key_bytes.into(), value_bytes, total_bytes], sign);
+        let mut seen = HashSet::new();
+        for change in &self.journal.changes {
+            let name = self.journal.name(change).expect("names are wanted").to_vec();
+            assert_eq!(change.hash, self.journal.hasher.hash(&name));
+            assert!(change.before.is_some() || change.after.is_some());
+            let told = &mut self.told[change.database as usize];
+            let known = match change.after {
+                Some(after) => told.insert(name.clone(), after),
+                None => told.remove(&name),
+            };
+            assert_eq!(known, change.before, "a change of {name:?} was not told");
+            let is_expiry = change.event == Event::Expired;
+            assert!(seen.insert((change.database, name, is_expiry)), "told twice: {change:?}");
+            let sum = self.sums.entry(change.prefix).or_default();
+            for (footprint, sign) in [(change.before, -1), (change.after, 1)] {
+                let Some(Footprint { value_bytes, total_bytes, .. }) = footprint else { continue };
+                add(sum, [1, change.key_bytes.into(), value_bytes as i64, total_bytes as i64], sign);
             }
         }
+        self.journal.forget_changes();
         self.sums.retain(|_, sum| *sum != [0; 4]);
+    }
+
+    /// What the changes add up to is what is there, key by key; and the stripes' own sums say the same.
+    fn check_told(&self, number: usize) {
+        let entries = self.entries(number);
+        let told: BTreeMap<u16, i64> = self.told[number]
+            .iter()
+            .map(|(name, footprint)| {
+                assert_eq!((footprint.kind, footprint.elements), (Kind::StringRaw, 1));
+                let text = std::str::from_utf8(&name[4..]).expect("digits");
+                (text.parse().expect("digits"), footprint.total_bytes as i64)
+            })
+            .collect();
+        let bytes = entries.iter().map(|(&key, (_, weight))| (key, weight[3]));
+        assert!(told.into_iter().eq(bytes), "database {number}: the changes do not add up to what is there");
+        let Some(database) = self.databases.existing(number) else { return };
+        let stripes = (0..STRIPES).map(|stripe| database.lock_alone(stripe));
+        let sum: usize = stripes.map(|locked| locked.entry_bytes()).sum();
+        assert_eq!(sum as i64, entries.values().map(|(_, weight)| weight[3]).sum::<i64>());
     }
 
     fn check(&mut self) {
@@ -348,7 +422,8 @@ impl Model {
         let now_ms = self.journal.now_ms;
         let mut totals: BTreeMap<u16, [i64; 4]> = BTreeMap::new();
         for number in 0..DATABASES {
-            let held = self.held(number);
+            self.check_told(number);
+            let held = self.entries(number);
             assert!(held.keys().eq(self.maps[number].keys()), "database {number} holds other keys");
             for (key, (prefix, weight)) in held {
                 let expected = &self.maps[number][&key];
@@ -364,6 +439,7 @@ impl Model {
             assert_eq!(live, self.maps[number].values().filter(|expected| expected.is_live(now_ms)).count());
         }
         assert_eq!(totals, self.sums, "the journal's changes do not add up to what is there");
+        assert!(self.held.iter().all(|(held, bytes)| **held == *bytes), "a held value changed");
         for (key, flag) in &self.flags {
             assert_eq!(flag.load(Relaxed), self.changed.contains(key), "the watch of key {key}");
         }
@@ -422,12 +498,12 @@ fn scan_returns_what_stays(seed: u64, count: usize, keys: u64) {
         let bytes = key.to_be_bytes();
         let key = Key { bytes: &bytes, hash: journal.hasher.hash(&bytes) };
         let mut locked = database.lock_alone(stripe_of(key.hash));
-        locked.store(key, NewValue::Bytes(b"v"), Kind::StringRaw, Deadline::Clear, journal, |_| 0);
+        locked.store(key, put(b"v", Deadline::Clear), journal, |_| 0);
     };
     let remove = |journal: &mut Journal, key: u64| {
         let bytes = key.to_be_bytes();
         let key = Key { bytes: &bytes, hash: journal.hasher.hash(&bytes) };
-        database.lock_alone(stripe_of(key.hash)).remove(key, Removal::Deleted, journal);
+        database.lock_alone(stripe_of(key.hash)).remove(key, Event::Del, journal);
     };
     (0..keys).for_each(|key| set(&mut journal, key));
     for changing in [false, true] {
@@ -493,9 +569,9 @@ fn a_scan_inside_one_growing_stripe_returns_every_key_that_stays() {
         let key = Key { bytes: &bytes, hash: journal.hasher.hash(&bytes) };
         let mut locked = database.lock_alone(5);
         if present {
-            locked.store(key, NewValue::Bytes(b"v"), Kind::StringRaw, Deadline::Clear, journal, |_| 0);
+            locked.store(key, put(b"v", Deadline::Clear), journal, |_| 0);
         } else {
-            locked.remove(key, Removal::Deleted, journal);
+            locked.remove(key, Event::Del, journal);
         }
     };
     (0..2000).for_each(|key| with(&mut journal, key, true));
@@ -526,15 +602,7 @@ fn a_cursor_nobody_gave_out_ends_or_goes_on_but_does_no_harm() {
     for key in 0..100u8 {
         let hash = journal.hasher.hash(&[key]);
         let mut locked = database.lock_alone(stripe_of(hash));
-        let value = NewValue::Bytes(b"");
-        locked.store(
-            Key { bytes: &[key], hash },
-            value,
-            Kind::StringRaw,
-            Deadline::Clear,
-            &mut journal,
-            |_| 0,
-        );
+        locked.store(Key { bytes: &[key], hash }, put(b"", Deadline::Clear), &mut journal, |_| 0);
     }
     for cursor in [1, u64::MAX, 1 << 62, (1 << 62) - 1, 1023 << CURSOR_BITS, (1 << CURSOR_BITS) - 1] {
         assert!(database.scan(cursor, 10, STRIPES, &journal, |_| {}).is_some_and(|next| next < 1 << 62));
@@ -545,14 +613,14 @@ fn a_cursor_nobody_gave_out_ends_or_goes_on_but_does_no_harm() {
 fn a_storm_of_deadlines_is_worked_off_in_slices_and_reported_once() {
     const KEYS: u32 = if cfg!(miri) { 100 } else { 40_000 };
     let mut journal = Journal::new(KeyHasher::fold(2), 2);
-    journal.record_changes = false;
+    journal.wanted = Wanted::Nothing;
     let databases = Databases::new(1);
     let database = databases.get(0, 0);
     for key in 0..KEYS {
         let bytes = key.to_be_bytes();
         let key = Key { bytes: &bytes, hash: journal.hasher.hash(&bytes) };
         let mut locked = database.lock_alone(stripe_of(key.hash));
-        locked.store(key, NewValue::Bytes(b"v"), Kind::StringRaw, Deadline::At(5000), &mut journal, |_| 0);
+        locked.store(key, put(b"v", Deadline::At(5000)), &mut journal, |_| 0);
     }
     journal.set_now(4990);
     assert!(!database.expire(1000, &mut journal));
@@ -578,7 +646,7 @@ fn stamps_are_kept_from_coming_round() {
     let key = Key { bytes, hash: journal.hasher.hash(bytes) };
     let stripe = stripe_of(key.hash);
     let mut locked = database.lock_alone(stripe);
-    locked.store(key, NewValue::Bytes(b"v"), Kind::StringRaw, Deadline::Clear, &mut journal, |_| 0);
+    locked.store(key, put(b"v", Deadline::Clear), &mut journal, |_| 0);
     drop(locked);
     let mut idle_before = 0;
     for _ in 0..30 {

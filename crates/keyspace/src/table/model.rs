@@ -33,6 +33,7 @@ impl Table {
         }
         assert_eq!(index, self.directory.len());
         assert_eq!((len, expiring, deepest), (self.len, self.expiring, self.deepest));
+        assert_eq!(self.due, expiring, "what expires is all that is due");
         assert!(self.directory.is_empty() || self.directory.len() == 1 << self.depth);
         assert_eq!(self.len == 0, self.directory.is_empty(), "an empty table owns no memory");
     }
@@ -69,7 +70,7 @@ fn check_segment(segment: Segment, hasher: &KeyHasher, belongs: impl Fn(u64)) {
         assert!(overflow == passed || overflow == 255, "bucket {at} counts {overflow}, {passed} passed it");
     }
     assert_eq!((len, expiring), (header.len, header.expiring));
-    assert_eq!(header.expiring == 0, header.deadlines.is_empty());
+    assert_eq!((header.due, header.due == 0), (expiring, header.deadlines.is_empty()));
 }
 
 /// Every way in which hashes can be spread.
@@ -140,7 +141,7 @@ impl Model {
         self.now_ms += by_ms;
         let now_ms = self.now_ms;
         let mut gone = Vec::new();
-        while self.table.expire(now_ms, budget, &self.hasher, |entry| {
+        while self.table.expire(now_ms, budget, &self.hasher, |entry, _| {
             assert!(entry.expiry_ms().is_some_and(|expiry_ms| expiry_ms <= now_ms));
             gone.push(u32::from_be_bytes(entry.key().try_into().expect("4 bytes")));
             entry.free();

@@ -5,9 +5,9 @@
 //!
 //! Invariants: (1) a bucket's `overflow` is the number of the segment's entries whose way from their home to their
 //! slot leaves that bucket behind, unless it reached 255, then it stays; (2) at least one slot is free unless the
-//! segment has one bucket, so a search for a free slot ends; (3) `deadlines` is empty exactly while no entry has a
-//! deadline, else it holds for each bucket a tick no later than its earliest deadline; (4) `earliest` is no later than
-//! any of `deadlines`.
+//! segment has one bucket, so a search for a free slot ends; (3) `deadlines` is empty exactly while nothing of any entry
+//! is due (`RawEntry::due_ms`), else it holds for each bucket a tick no later than the first moment at which something is;
+//! (4) `earliest` is no later than any of `deadlines`.
 //!
 //! Thread safety: none of its own; the stripe's lock guards every access.
 
@@ -59,10 +59,13 @@ const _: () = assert!(BUCKETS[CLASSES - 1] < 1 << HOME_BITS && CLASSES < 64);
 
 #[repr(C, align(64))]
 pub(super) struct Header {
-    /// Earliest tick per bucket; empty while no entry of the segment has a deadline.
+    /// Earliest tick per bucket; empty while nothing in the segment is ever due.
     pub(super) deadlines: Vec<u32>,
     pub(super) len: u32,
+    /// Entries that expire.
     pub(super) expiring: u32,
+    /// Entries of which something is due at some time.
+    pub(super) due: u32,
     /// No later than any of `deadlines`.
     pub(super) earliest: u32,
 }
@@ -86,7 +89,7 @@ impl Segment {
         let layout = Segment::layout(class);
         // SAFETY: the layout is not empty. Zeroed buckets are empty buckets.
         let Some(pointer) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
-        let header = Header { deadlines: Vec::new(), len: 0, expiring: 0, earliest: NEVER };
+        let header = Header { deadlines: Vec::new(), len: 0, expiring: 0, due: 0, earliest: NEVER };
         // SAFETY: the first line of the allocation is the header's.
         unsafe { pointer.cast::<Header>().write(header) };
         Segment(pointer.as_ptr().expose_provenance() as u64 | class as u64 | u64::from(depth) << 56)
@@ -180,9 +183,28 @@ impl Segment {
             at = self.next(at);
         }
         self.header().len += 1;
-        if let Some(expiry_ms) = entry.expiry_ms() {
-            self.header().expiring += 1;
-            self.lower(at, tick_of(expiry_ms));
+        self.count(at, entry);
+    }
+
+    /// Counts what is due of an entry that has come into a bucket.
+    pub(super) fn count(self, bucket: usize, entry: RawEntry) {
+        self.header().expiring += u32::from(entry.expiry_ms().is_some());
+        if let Some(due_ms) = entry.due_ms() {
+            self.header().due += 1;
+            self.lower(bucket, tick_of(due_ms));
+        }
+    }
+
+    /// Takes back [`Segment::count`] for an entry that has gone.
+    pub(super) fn uncount(self, entry: RawEntry) {
+        let header = self.header();
+        header.expiring -= u32::from(entry.expiry_ms().is_some());
+        if entry.due_ms().is_some() {
+            header.due -= 1;
+            if header.due == 0 {
+                header.deadlines = Vec::new();
+                header.earliest = NEVER;
+            }
         }
     }
 
@@ -199,19 +221,8 @@ impl Segment {
             passed = self.next(passed);
         }
         self.header().len -= 1;
-        if entry.expiry_ms().is_some() {
-            self.uncount_expiring();
-        }
+        self.uncount(entry);
         entry
-    }
-
-    pub(super) fn uncount_expiring(self) {
-        let header = self.header();
-        header.expiring -= 1;
-        if header.expiring == 0 {
-            header.deadlines = Vec::new();
-            header.earliest = NEVER;
-        }
     }
 
     /// Notes that an entry in this bucket may be due at `tick`.
