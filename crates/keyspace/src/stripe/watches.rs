@@ -16,7 +16,6 @@ type ByHash = HashMap<u64, Vec<Weak<AtomicBool>>>;
 
 /// See the module's text.
 #[derive(Default)]
-#[expect(clippy::box_collection, reason = "a stripe is two cache lines, and few have watches")]
 pub(super) struct Watches(Option<Box<ByHash>>);
 
 impl Watches {
