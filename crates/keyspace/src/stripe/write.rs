@@ -483,4 +483,34 @@ mod tests {
         assert!(bench.edit(Missing::Create, |_: &mut Text| {}));
         assert_eq!((bench.events(), bench.journal.writes), (vec![Event::Append], 1));
     }
+
+    /// Bytes of which none is no value, as with a collection's.
+    struct Heap(crate::EntryMut);
+
+    impl Shape for Heap {
+        const KIND: Kind = Kind::StringRaw;
+        const EMPTY_IS_ABSENT: bool = true;
+
+        fn open(entry: crate::EntryMut) -> Heap {
+            Heap(entry)
+        }
+
+        fn close(self) -> crate::EntryMut {
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_key_whose_value_became_empty_goes_if_its_shape_says_so() {
+        let mut bench = Bench::new();
+        let write = |bytes: &'static [u8]| move |heap: &mut Heap| heap.0.write_at(0, bytes, Kind::StringRaw);
+        let len = |bench: &mut Bench| bench.on(|stripe, _, _| (stripe.len(), stripe.entry_bytes()));
+        assert!(bench.edit(Missing::Create, write(b"")));
+        assert_eq!((len(&mut bench), bench.events()), ((0, 0), vec![]));
+        bench.set(b"");
+        assert!(bench.edit(Missing::Create, write(b"")));
+        assert_eq!((len(&mut bench), bench.events()), ((0, 0), vec![Event::Set, Event::Append]));
+        assert!(bench.edit(Missing::Create, write(b"x")));
+        assert_eq!((len(&mut bench).0, bench.events()), (1, vec![Event::Append]));
+    }
 }
