@@ -25,8 +25,8 @@ use crate::latch::{Held, Latch, Patience};
 use crate::table::Table;
 use crate::waiting::{ALONE, Mark};
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 /// A key with its hash.
 #[derive(Clone, Copy)]
