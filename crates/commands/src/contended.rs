@@ -56,6 +56,29 @@ fn a_closed_client_leaves_no_mark_behind() {
     assert_eq!(first.run(b"SET {key} 3"), b"+OK\r\n");
 }
 
+#[test]
+fn a_parked_command_that_is_refused_later_leaves_no_mark_behind() {
+    let mut first = Bench::with(Settings::new(), 2);
+    let mut second = first.sharing();
+    first.run(b"SET {key} 1");
+    let stripe = keyspace::hash::stripe_of(first.instance.hasher.hash(b"{key}"));
+    let set = OwnedArgs::from_slices(&["SET", "{key}", "2"]);
+    let instance = std::sync::Arc::clone(&first.instance);
+    instance.visit(|databases| {
+        let database = databases.existing(0).expect("it was written to");
+        let held = database.try_lock(stripe, 0).expect("free");
+        for _ in 0..3 {
+            assert!(second.step(set.as_args()).is_none());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        second.session.authenticated = false;
+        assert!(second.step(set.as_args()).is_some_and(|reply| reply.starts_with(b"-NOAUTH")));
+        drop(held);
+        assert!(!database.mark(stripe).is_set());
+    });
+    assert_eq!(first.run(b"SET {key} 3"), b"+OK\r\n");
+}
+
 /// A batch ends early when its commands have taken long, so that the worker's other clients get their turn.
 #[test]
 fn a_costly_command_ends_its_turn() {

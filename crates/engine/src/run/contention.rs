@@ -192,6 +192,14 @@ impl Contention {
         self.give_up(databases, client);
     }
 
+    /// A parked request is refused at its next try: it wants nothing any more.
+    pub(crate) fn abandon(&mut self, databases: &Databases, client: u64, loss: &mut Loss) {
+        if loss.is_any() {
+            self.settle(databases, client, loss);
+            *loss = Loss::default();
+        }
+    }
+
     fn forget(&self, databases: &Databases, loss: &mut Loss) {
         let Some((database, stripe)) = loss.registered.take().map(place_of) else { return };
         if let Some(database) = databases.existing(database) {

@@ -352,6 +352,7 @@ fn execute<'a>(
         }
         Err(Refusal::Reclaim) => return Step::Reclaim,
         Err(Refusal::Error(error)) => {
+            contention.abandon(ctx.data.databases, ctx.session.client.id, &mut parked.loss);
             transaction::refuse(ctx, request, &error);
             settle_reply(ctx.session, ctx.reply, before);
             return Step::Done;
