@@ -10,7 +10,7 @@ use engine::run::recording::Arrival;
 use engine::state::clients::{Client, Origin};
 use engine::state::instance::Instance;
 use engine::state::session::Session;
-use keyspace::locks::Place;
+use keyspace::gate::Place;
 use observe::os::clock;
 use std::sync::Arc;
 use wire::{Args, Limits, Parsed, Reply, RequestParser};
@@ -138,7 +138,7 @@ impl Bench {
 
     /// Closes the connection.
     pub fn close(&mut self) {
-        self.executor.close(&mut self.session);
+        self.executor.close(&mut self.session, Some(&mut self.parked));
     }
 
     /// Runs one request until it is done, as a worker would that has nothing else to do.

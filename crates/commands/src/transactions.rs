@@ -9,7 +9,7 @@ use engine::run::ctx::Ctx;
 use engine::run::transaction::{leave, unwatch};
 use engine::spec::{
     ALLOW_BUSY, Argument, ArgumentType, Arity, Command, FAST, Flags, Group, KeySpec, LOADING, NO_MULTI,
-    NOSCRIPT, NOT_QUEUED, Outcome, RO, Run, SKIP_SLOWLOG, STALE,
+    NOSCRIPT, NOT_QUEUED, OUTSIDE, Outcome, RO, Run, SKIP_SLOWLOG, STALE,
 };
 use engine::state::session::Watched;
 use std::collections::btree_map::Entry;
@@ -21,7 +21,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "MULTI",
         arity: Arity::Exactly(1),
-        flags: CONTROL.and(NO_MULTI),
+        flags: CONTROL.and(NO_MULTI).and(OUTSIDE),
         group: Group::Transactions,
         since: "1.2.0",
         summary: "Starts a transaction.",
@@ -42,7 +42,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "DISCARD",
         arity: Arity::Exactly(1),
-        flags: CONTROL,
+        flags: CONTROL.and(OUTSIDE),
         group: Group::Transactions,
         since: "2.0.0",
         complexity: "O(N), when N is the number of queued commands",
@@ -66,7 +66,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "UNWATCH",
         arity: Arity::Exactly(1),
-        flags: NOSCRIPT.and(LOADING).and(STALE).and(FAST).and(ALLOW_BUSY),
+        flags: NOSCRIPT.and(LOADING).and(STALE).and(FAST).and(ALLOW_BUSY).and(OUTSIDE),
         group: Group::Transactions,
         since: "2.2.0",
         summary: "Forgets about watched keys of a transaction.",

@@ -1,20 +1,19 @@
-//! The sleeping locks of this crate: parking_lot's, or shuttle's in the same shape, so that what is checked under
+//! The sleeping lock of this crate: parking_lot's, or shuttle's in the same shape, so that what is checked under
 //! `--cfg shuttle` is the code that runs.
 //!
-//! Thread safety: that of the locks.
+//! Thread safety: that of the lock.
 
 #[cfg(not(shuttle))]
-pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
+pub(crate) use parking_lot::{Mutex, MutexGuard};
 #[cfg(shuttle)]
-pub(crate) use replaced::{Condvar, Mutex, MutexGuard};
+pub(crate) use replaced::{Mutex, MutexGuard};
 
 #[cfg(shuttle)]
 mod replaced {
     use std::ops::{Deref, DerefMut};
 
     pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
-    pub(crate) struct MutexGuard<'a, T>(Option<shuttle::sync::MutexGuard<'a, T>>);
-    pub(crate) struct Condvar(shuttle::sync::Condvar);
+    pub(crate) struct MutexGuard<'a, T>(shuttle::sync::MutexGuard<'a, T>);
 
     impl<T> Mutex<T> {
         pub(crate) fn new(value: T) -> Mutex<T> {
@@ -22,7 +21,7 @@ mod replaced {
         }
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            MutexGuard(Some(self.0.lock().expect("no test panics while holding it")))
+            MutexGuard(self.0.lock().expect("no test panics while holding it"))
         }
     }
 
@@ -30,28 +29,13 @@ mod replaced {
         type Target = T;
 
         fn deref(&self) -> &T {
-            self.0.as_deref().expect("held")
+            &self.0
         }
     }
 
     impl<T> DerefMut for MutexGuard<'_, T> {
         fn deref_mut(&mut self) -> &mut T {
-            self.0.as_deref_mut().expect("held")
-        }
-    }
-
-    impl Condvar {
-        pub(crate) fn new() -> Condvar {
-            Condvar(shuttle::sync::Condvar::new())
-        }
-
-        pub(crate) fn wait_in_place<T>(&self, guard: &mut MutexGuard<'_, T>) {
-            let taken = guard.0.take().expect("held");
-            guard.0 = Some(self.0.wait(taken).expect("not poisoned"));
-        }
-
-        pub(crate) fn notify_all(&self) {
-            self.0.notify_all();
+            &mut self.0
         }
     }
 }

@@ -23,10 +23,10 @@
 //! text of `commands::contention`.
 
 use crate::checked::Mutex;
+use crate::wakes::{Wake, Wakes};
 #[cfg(shuttle)]
 use shuttle::sync::atomic::{AtomicU8, Ordering};
 use std::collections::VecDeque;
-use std::sync::OnceLock;
 #[cfg(not(shuttle))]
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -74,14 +74,13 @@ impl Mark {
 
 /// (address of a mark, worker), first come first.
 type List = Vec<(usize, u8)>;
-type Wake = Box<dyn Fn(usize) + Send + Sync>;
 
 /// See the module's text.
 pub struct Waiting {
     lists: Box<[Mutex<List>]>,
     /// Workers that want the right of way; the first has it.
     way: Mutex<VecDeque<u8>>,
-    wake: OnceLock<Wake>,
+    wakes: Wakes,
 }
 
 impl Default for Waiting {
@@ -89,21 +88,19 @@ impl Default for Waiting {
         Waiting {
             lists: (0..LISTS).map(|_| Mutex::new(Vec::new())).collect(),
             way: Mutex::new(VecDeque::new()),
-            wake: OnceLock::new(),
+            wakes: Wakes::default(),
         }
     }
 }
 
 impl Waiting {
     /// How a worker that sleeps is woken. Without it everybody finds out by looking.
-    pub fn set_wake(&self, wake: impl Fn(usize) + Send + Sync + 'static) {
-        let _ = self.wake.set(Box::new(wake));
+    pub fn set_wake(&self, wake: Wake) {
+        self.wakes.set(wake);
     }
 
     fn wake(&self, worker: u8) {
-        if let Some(wake) = self.wake.get() {
-            wake(usize::from(worker));
-        }
+        self.wakes.wake(usize::from(worker));
     }
 
     fn list(&self, mark: &Mark) -> &Mutex<List> {
@@ -207,7 +204,7 @@ mod tests {
     fn waiting() -> (Waiting, Arc<StdMutex<Vec<usize>>>) {
         let (waiting, woken) = (Waiting::default(), Arc::new(StdMutex::new(Vec::new())));
         let log = Arc::clone(&woken);
-        waiting.set_wake(move |worker| log.lock().expect("unpoisoned").push(worker));
+        waiting.set_wake(Arc::new(move |worker| log.lock().expect("unpoisoned").push(worker)));
         (waiting, woken)
     }
 

@@ -4,8 +4,8 @@
 //! Built only with `RUSTFLAGS="--cfg shuttle"`, which replaces the gate's atomics, locks and threads.
 #![cfg(shuttle)]
 
+use keyspace::gate::{Gate, Place};
 use keyspace::latch::{Held, Latch};
-use keyspace::locks::Gate;
 use keyspace::waiting::Waiting;
 use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use shuttle::thread;
@@ -13,59 +13,192 @@ use std::sync::Arc;
 
 const SCHEDULES: usize = 2_000;
 
-/// Each thread enters and leaves, then is alone: it must find nobody half done, and what others did alone.
-fn workers(threads: usize, rounds: usize) {
-    let (gate, places) = Gate::new((AtomicUsize::new(0), 0usize), threads);
-    let gate = Arc::new(gate);
-    let workers: Vec<_> = places
+/// What a worker has that shares the gate with others.
+struct Guest {
+    gate: Arc<Gate<(AtomicUsize, usize)>>,
+    place: Place,
+}
+
+impl Guest {
+    /// Enters as a worker does: it is turned away, does something else, and tries again until it has begun.
+    fn enter(&mut self) {
+        let mut was_turned_away = false;
+        loop {
+            if let Some(shared) = self.gate.try_enter(&mut self.place) {
+                let before = shared.1;
+                shared.0.fetch_add(1, SeqCst);
+                thread::yield_now();
+                assert_eq!(shared.1, before, "changed while somebody was inside");
+                shared.0.fetch_sub(1, SeqCst);
+                break;
+            }
+            was_turned_away = true;
+            if self.gate.turn_away(&self.place) {
+                thread::yield_now();
+            }
+        }
+        if was_turned_away {
+            self.gate.begun(&self.place);
+        }
+    }
+
+    fn be_alone(&mut self, sliced: &AtomicUsize) {
+        self.gate.ask(&self.place);
+        loop {
+            if let Some(mut alone) = self.gate.drive(&mut self.place) {
+                assert_eq!(alone.0.load(SeqCst), 0, "somebody is inside");
+                assert_eq!(sliced.load(SeqCst), 0, "a sliced write is under way");
+                alone.1 += 1;
+                return;
+            }
+            thread::yield_now();
+        }
+    }
+
+    /// A sliced write: counted, two turns inside, counted no more.
+    fn write_in_slices(&mut self, sliced: &AtomicUsize) {
+        while !self.gate.begin_sliced() {
+            self.gate.turn_away(&self.place);
+            thread::yield_now();
+        }
+        sliced.fetch_add(1, SeqCst);
+        for _ in 0..2 {
+            let shared =
+                self.gate.try_enter(&mut self.place).expect("a closed gate stands before a sliced write");
+            shared.0.fetch_add(1, SeqCst);
+            shared.0.fetch_sub(1, SeqCst);
+            drop(shared);
+            thread::yield_now();
+        }
+        sliced.fetch_sub(1, SeqCst);
+        self.gate.end_sliced();
+        self.gate.begun(&self.place);
+    }
+}
+
+/// Guests of one gate, each doing `work` in a thread of its own; afterwards how often somebody was alone.
+fn guests(threads: usize, work: impl Fn(usize, &mut Guest, &AtomicUsize) + Send + Sync + 'static) -> usize {
+    let (gate, places) = Gate::new((AtomicUsize::new(0), 0usize), threads + 1);
+    let (gate, work, sliced) = (Arc::new(gate), Arc::new(work), Arc::new(AtomicUsize::new(0)));
+    let mut guests: Vec<Guest> =
+        places.into_iter().map(|place| Guest { gate: Arc::clone(&gate), place }).collect();
+    let mut last = guests.pop().expect("one more than threads");
+    let threads: Vec<_> = guests
         .into_iter()
-        .map(|mut place| {
-            let gate = Arc::clone(&gate);
-            thread::spawn(move || {
-                for _ in 0..rounds {
-                    {
-                        let shared = gate.enter(&mut place);
-                        let before = shared.1;
-                        shared.0.fetch_add(1, SeqCst);
-                        thread::yield_now();
-                        assert_eq!(shared.1, before, "changed while somebody was inside");
-                        shared.0.fetch_sub(1, SeqCst);
-                    }
-                    let mut alone = gate.alone();
-                    assert_eq!(alone.0.load(SeqCst), 0, "somebody is inside");
-                    alone.1 += 1;
-                }
-            })
+        .enumerate()
+        .map(|(number, mut guest)| {
+            let (work, sliced) = (Arc::clone(&work), Arc::clone(&sliced));
+            thread::spawn(move || work(number, &mut guest, &sliced))
         })
         .collect();
-    workers.into_iter().for_each(|worker| worker.join().expect("no panic"));
-    assert_eq!(gate.alone().1, threads * rounds);
+    threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+    let shared = last.gate.try_enter(&mut last.place).expect("it is open in the end");
+    shared.1
+}
+
+/// Each enters and leaves, then is alone: it must find nobody half done, and what others did alone.
+fn enter_and_be_alone(threads: usize, rounds: usize) {
+    let alone = guests(threads, move |_, guest, sliced| {
+        for _ in 0..rounds {
+            guest.enter();
+            guest.be_alone(sliced);
+        }
+    });
+    assert_eq!(alone, threads * rounds);
 }
 
 #[test]
 fn alone_means_alone_for_two_threads() {
-    shuttle::check_random(|| workers(2, 2), SCHEDULES);
+    shuttle::check_random(|| enter_and_be_alone(2, 2), SCHEDULES);
 }
 
 #[test]
 fn alone_means_alone_for_three_threads() {
-    shuttle::check_pct(|| workers(3, 1), SCHEDULES, 3);
+    shuttle::check_pct(|| enter_and_be_alone(3, 1), SCHEDULES, 3);
 }
 
-/// A thread that only enters is let in again after the one that was alone has left, asleep or not.
+/// The gate closes over no sliced write, and shuts none out of its last step.
 #[test]
-fn who_waits_at_the_gate_is_woken() {
+fn the_gate_waits_for_sliced_writes() {
     let body = || {
-        let (gate, mut places) = Gate::new(0usize, 1);
-        let gate = Arc::new(gate);
-        let mut place = places.pop().expect("one place");
-        let inside = Arc::clone(&gate);
-        let worker = thread::spawn(move || (0..3).map(|_| *inside.enter(&mut place)).collect::<Vec<_>>());
+        let alone = guests(3, |number, guest, sliced| match number {
+            0 => guest.write_in_slices(sliced),
+            1 => guest.enter(),
+            _ => (0..2).for_each(|_| guest.be_alone(sliced)),
+        });
+        assert_eq!(alone, 2);
+    };
+    shuttle::check_random(body, SCHEDULES);
+}
+
+/// A driver that does not want any more leaves the gate to the next, or open.
+#[test]
+fn a_driver_may_withdraw_at_any_moment() {
+    let body = || {
+        guests(3, |number, guest, sliced| match number {
+            0 => {
+                guest.gate.ask(&guest.place);
+                let has_been = guest.gate.drive(&mut guest.place).is_some();
+                thread::yield_now();
+                if !has_been {
+                    guest.gate.withdraw(&guest.place);
+                }
+            }
+            1 => (0..2).for_each(|_| guest.enter()),
+            _ => guest.be_alone(sliced),
+        });
+    };
+    shuttle::check_random(body, SCHEDULES);
+}
+
+/// Who is turned away is woken when it opens: no timer is needed where memory is sequentially consistent.
+#[test]
+fn who_is_turned_away_is_woken() {
+    let body = || {
+        let (gate, mut places) = Gate::new(0usize, 2);
+        let (gate, woken) = (Arc::new(gate), Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]));
+        let bells = Arc::clone(&woken);
+        gate.set_wake(Arc::new(move |worker| {
+            bells[worker].fetch_add(1, SeqCst);
+        }));
+        let sleep_until = |worker: usize, woken: &[AtomicUsize; 2], before: usize| {
+            while woken[worker].load(SeqCst) == before {
+                // A lost wake-up would hang here, which shuttle reports.
+                thread::yield_now();
+            }
+        };
+        let (mut one, mut other) = (places.remove(0), places.remove(0));
+        let (inside, bells) = (Arc::clone(&gate), Arc::clone(&woken));
+        let worker = thread::spawn(move || {
+            let mut was_turned_away = false;
+            for _ in 0..2 {
+                loop {
+                    let before = bells[0].load(SeqCst);
+                    if inside.try_enter(&mut one).is_some() {
+                        break;
+                    }
+                    was_turned_away = true;
+                    if inside.turn_away(&one) {
+                        sleep_until(0, &bells, before);
+                    }
+                }
+                if std::mem::take(&mut was_turned_away) {
+                    inside.begun(&one);
+                }
+            }
+        });
         for _ in 0..2 {
-            *gate.alone() += 1;
+            gate.ask(&other);
+            loop {
+                let before = woken[1].load(SeqCst);
+                if let Some(mut alone) = gate.drive(&mut other) {
+                    *alone += 1;
+                    break;
+                }
+                sleep_until(1, &woken, before);
+            }
         }
-        let seen = worker.join().expect("no panic");
-        assert!(seen.is_sorted() && seen.iter().all(|&value| value <= 2));
+        worker.join().expect("no panic");
     };
     shuttle::check_random(body, SCHEDULES);
 }
@@ -122,7 +255,7 @@ fn who_is_registered_at_a_latch_is_woken() {
         let (latch, waiting) = (Arc::new(Latch::new(0usize)), Arc::new(Waiting::default()));
         let woken = Arc::new(AtomicUsize::new(0));
         let bell = Arc::clone(&woken);
-        waiting.set_wake(move |worker| assert!(bell.fetch_add(1, SeqCst) < 100 && worker == 1));
+        waiting.set_wake(Arc::new(move |worker| assert!(bell.fetch_add(1, SeqCst) < 100 && worker == 1)));
         let holder = {
             let (latch, waiting) = (Arc::clone(&latch), Arc::clone(&waiting));
             thread::spawn(move || {

@@ -155,6 +155,11 @@ impl Connection {
         self.held.is_none() && !self.finishing
     }
 
+    /// What is to be ended with it.
+    pub fn ended(&mut self) -> (&mut Session, Option<&mut Parked>) {
+        (&mut self.session, self.held.as_mut().map(|held| &mut held.parked))
+    }
+
     /// Whether there is nothing to do until its socket is ready.
     pub fn is_at_rest(&self) -> bool {
         !self.readable && self.inbox.is_empty() && self.outbox.is_empty()

@@ -88,9 +88,9 @@ pub fn start(
     let mailboxes = Arc::new(mailboxes);
     instance.set_wakers((0..workers).map(|worker| waker(&mailboxes, worker)).collect());
     let woken = Arc::clone(&mailboxes);
-    instance
-        .waiting
-        .set_wake(move |worker| woken.iter().skip(worker).take(1).for_each(|mailbox| mailbox.hint()));
+    instance.set_hint(Arc::new(move |worker| {
+        woken.iter().skip(worker).take(1).for_each(|mailbox| mailbox.hint())
+    }));
     let mut threads = Vec::new();
     for (index, (poll, place)) in polls.into_iter().zip(places).enumerate() {
         let executor =

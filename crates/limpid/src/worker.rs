@@ -17,7 +17,7 @@ use crate::placement::{self, Load, MOVES_PER_TICK, Placement, Turns};
 use crate::sockets::{SOCKETS_MAX, Sockets};
 use engine::config::BusyPoll;
 use engine::state::clients::{Client, Origin};
-use engine::{Arrival, Executor, Instance, Session};
+use engine::{Arrival, Due, Executor, Instance, Session};
 use mio::{Events, Interest, Poll, Token, Waker};
 use observe::os::clock::{self, Ticks};
 use observe::record::Observer;
@@ -109,6 +109,7 @@ pub struct Worker {
     cycles: u64,
     cycles_ns: u64,
     placement: Placement,
+    due: Due,
 }
 
 /// A worker's mailbox with the poll it wakes.
@@ -167,6 +168,7 @@ impl Worker {
             cycles: 0,
             cycles_ns: 0,
             placement: Placement::new(index),
+            due: Due::Timer,
         })
     }
 
@@ -180,10 +182,9 @@ impl Worker {
         let mut events = Events::with_capacity(EVENTS_MAX);
         let mut next_tick = Instant::now() + TICK;
         let mut next_second = Instant::now() + Duration::from_secs(1);
-        let mut behind = false;
         while !instance.stopping.load(Relaxed) {
             let waiting = clock::now();
-            if let Err(error) = self.wait(&mut events, next_tick, behind) {
+            if let Err(error) = self.wait(&mut events, next_tick) {
                 tracing::error!("Waiting for events failed: {error}");
                 instance.stop();
                 break;
@@ -200,7 +201,9 @@ impl Worker {
             self.after_long_turn = std::mem::take(&mut self.had_long_turn);
             self.cycles += 1;
             self.cycles_ns += cycle_ns;
-            behind = if behind || now >= next_tick { self.executor.tick(now >= next_tick) } else { false };
+            if self.due != Due::Timer || now >= next_tick {
+                self.due = self.executor.tick(now >= next_tick);
+            }
             if now >= next_tick {
                 next_tick = now + TICK;
                 self.note_cycles(&instance);
@@ -215,8 +218,8 @@ impl Worker {
     }
 
     /// Waits for events: not at all when there is more to do, else a few microseconds busily if that pays, else asleep.
-    fn wait(&mut self, events: &mut Events, next_tick: Instant, behind: bool) -> io::Result<()> {
-        if behind || !self.busy.is_empty() {
+    fn wait(&mut self, events: &mut Events, next_tick: Instant) -> io::Result<()> {
+        if self.due == Due::Now || !self.busy.is_empty() {
             return self.poll_once(events, Some(Duration::ZERO));
         }
         let spin = match self.executor.instance.settings.busy_poll() {
@@ -245,7 +248,8 @@ impl Worker {
             self.spin_score -= self.spin_score / 8;
         }
         let until_tick = next_tick.saturating_duration_since(Instant::now());
-        let longest = if self.parked.is_empty() { until_tick } else { until_tick.min(PARKED_LOOK) };
+        let looks = self.due == Due::Soon || !self.parked.is_empty();
+        let longest = if looks { until_tick.min(PARKED_LOOK) } else { until_tick };
         let asleep = |yes| self.mailboxes[self.index].asleep.store(yes, Relaxed);
         asleep(true);
         let outcome = self.poll.poll(events, Some(longest));
@@ -502,7 +506,8 @@ impl Worker {
         let Some(mut connection) = self.connections.get_mut(slot).and_then(Option::take) else { return };
         let instance = self.instance();
         let _ = self.poll.registry().deregister(connection.peer.source());
-        self.executor.close(&mut connection.session);
+        let (session, parked) = connection.ended();
+        self.due = self.due.max(self.executor.close(session, parked));
         connection.forget_buffers(&instance.clients);
         let client = &connection.session.client;
         instance.clients.disconnect(client.id);

@@ -12,8 +12,8 @@ use engine::error::CommandError;
 use engine::registry::Registry;
 use engine::run::ctx::Ctx;
 use engine::spec::{
-    ADMIN, ALLOW_BUSY, Argument, ArgumentType, Arity, Command, Group, LOADING, NO_MULTI, NOSCRIPT, Outcome,
-    Run, STALE,
+    ADMIN, ALLOW_BUSY, Argument, ArgumentType, Arity, Command, Group, LOADING, NO_MULTI, NOSCRIPT, OUTSIDE,
+    Outcome, Run, STALE,
 };
 use engine::state::clients::{Client, Origin};
 use engine::state::session::ReplyMode;
@@ -95,7 +95,7 @@ const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "HELP",
-        flags: LOADING.and(STALE),
+        flags: LOADING.and(STALE).and(OUTSIDE),
         since: "5.0.0",
         summary: "Show this text.",
         run: Run::Body(crate::usage::help),

@@ -12,7 +12,7 @@ use engine::error::CommandError;
 use engine::run::ctx::Ctx;
 use engine::spec::{
     ALLOW_BUSY, Argument, ArgumentType, Arity, Command, FAST, Group, LOADING, NO_AUTH, NOSCRIPT, NOT_QUEUED,
-    Outcome, Run, SELECTS, STALE, Secrecy,
+    OUTSIDE, Outcome, Run, SELECTS, STALE, Secrecy,
 };
 use engine::state::session::{ReplyMode, Session};
 use std::sync::atomic::Ordering::Relaxed;
@@ -31,7 +31,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "AUTH",
         arity: Arity::AtLeast(2),
-        flags: NOSCRIPT.and(LOADING).and(STALE).and(FAST).and(NO_AUTH).and(ALLOW_BUSY),
+        flags: NOSCRIPT.and(LOADING).and(STALE).and(FAST).and(NO_AUTH).and(ALLOW_BUSY).and(OUTSIDE),
         complexity: "O(N) where N is the number of passwords of the user",
         summary: "Authenticate the connection.",
         args: &[USERNAME.optional(), PASSWORD],
@@ -41,7 +41,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "ECHO",
         arity: Arity::Exactly(2),
-        flags: LOADING.and(STALE).and(FAST),
+        flags: LOADING.and(STALE).and(FAST).and(OUTSIDE),
         summary: "Return the given text.",
         args: &[Argument::new("message", ArgumentType::Text)],
         run: Run::Body(echo),
@@ -50,7 +50,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "HELLO",
         arity: Arity::AtLeast(1),
-        flags: NOSCRIPT.and(LOADING).and(STALE).and(FAST).and(NO_AUTH).and(ALLOW_BUSY),
+        flags: NOSCRIPT.and(LOADING).and(STALE).and(FAST).and(NO_AUTH).and(ALLOW_BUSY).and(OUTSIDE),
         since: "6.0.0",
         summary: "Choose the protocol version and introduce the connection.",
         args: &[Argument::block("arguments", HELLO_OPTIONS).optional()],
@@ -61,7 +61,7 @@ pub(super) const COMMANDS: &[Command] = &[
         name: "PING",
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         arity: Arity::AtLeast(1),
-        flags: FAST,
+        flags: FAST.and(OUTSIDE),
         summary: "Find out whether the server answers.",
         args: &[Argument::new("message", ArgumentType::Text).optional()],
         run: Run::Body(ping),
@@ -70,7 +70,14 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "QUIT",
         arity: Arity::AtLeast(1),
-        flags: NOSCRIPT.and(LOADING).and(STALE).and(FAST).and(NO_AUTH).and(ALLOW_BUSY).and(NOT_QUEUED),
+        flags: NOSCRIPT
+            .and(LOADING)
+            .and(STALE)
+            .and(FAST)
+            .and(NO_AUTH)
+            .and(ALLOW_BUSY)
+            .and(NOT_QUEUED)
+            .and(OUTSIDE),
         summary: "Close the connection after the replies that are due.",
         run: Run::Body(quit),
         ..CONNECTION
@@ -78,7 +85,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "READONLY",
         arity: Arity::Exactly(1),
-        flags: LOADING.and(STALE).and(FAST),
+        flags: LOADING.and(STALE).and(FAST).and(OUTSIDE),
         group: Group::Cluster,
         categories: &["connection"],
         since: "3.0.0",
@@ -89,7 +96,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "READWRITE",
         arity: Arity::Exactly(1),
-        flags: LOADING.and(STALE).and(FAST),
+        flags: LOADING.and(STALE).and(FAST).and(OUTSIDE),
         group: Group::Cluster,
         categories: &["connection"],
         since: "3.0.0",
@@ -100,7 +107,14 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "RESET",
         arity: Arity::Exactly(1),
-        flags: NOSCRIPT.and(LOADING).and(STALE).and(FAST).and(NO_AUTH).and(ALLOW_BUSY).and(NOT_QUEUED),
+        flags: NOSCRIPT
+            .and(LOADING)
+            .and(STALE)
+            .and(FAST)
+            .and(NO_AUTH)
+            .and(ALLOW_BUSY)
+            .and(NOT_QUEUED)
+            .and(OUTSIDE),
         since: "6.2.0",
         summary: "Put the connection back to how it was when it was opened.",
         run: Run::Body(reset),
@@ -109,7 +123,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "SELECT",
         arity: Arity::Exactly(2),
-        flags: LOADING.and(STALE).and(FAST).and(ALLOW_BUSY).and(SELECTS),
+        flags: LOADING.and(STALE).and(FAST).and(ALLOW_BUSY).and(SELECTS).and(OUTSIDE),
         summary: "Choose the database of this connection.",
         args: &[Argument::new("index", ArgumentType::Integer)],
         run: Run::Body(select),

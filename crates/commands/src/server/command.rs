@@ -12,12 +12,12 @@ use engine::glob::Glob;
 use engine::registry::{Entry, Registry};
 use engine::run::ctx::Ctx;
 use engine::spec::{
-    Argument, ArgumentType, Arity, Command, Flags, INNER, KeySpec, LOADING, NO_MANDATORY_KEYS, Outcome, Run,
-    STALE,
+    Argument, ArgumentType, Arity, Command, Flags, INNER, KeySpec, LOADING, NO_MANDATORY_KEYS, OUTSIDE,
+    Outcome, Run, STALE,
 };
 use wire::{Args, Reply};
 
-const FLAGS: Flags = LOADING.and(STALE);
+const FLAGS: Flags = LOADING.and(STALE).and(OUTSIDE);
 const NAMES: &[Argument] = &[Argument::new("command-name", ArgumentType::Text).optional().multiple()];
 const FULL_COMMAND: &[Argument] = &[
     Argument::new("command", ArgumentType::Text),

@@ -12,7 +12,8 @@ use engine::config;
 use engine::error::CommandError;
 use engine::run::ctx::Ctx;
 use engine::spec::{
-    ADMIN, Argument, ArgumentType, Arity, Command, LOADING, NOSCRIPT, Outcome, REPORTS, Run, STALE, Secrecy,
+    ADMIN, Argument, ArgumentType, Arity, Command, LOADING, NOSCRIPT, OUTSIDE, Outcome, REPORTS, Run, STALE,
+    Secrecy,
 };
 use std::fs;
 use std::io::Write;
@@ -27,7 +28,7 @@ const PAIR: &[Argument] = &[
 
 const SUBCOMMAND: Command = Command {
     arity: Arity::Exactly(2),
-    flags: ADMIN.and(NOSCRIPT).and(LOADING).and(STALE),
+    flags: ADMIN.and(NOSCRIPT).and(LOADING).and(STALE).and(OUTSIDE),
     since: "2.0.0",
     ..SERVER
 };

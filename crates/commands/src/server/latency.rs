@@ -8,7 +8,7 @@ use super::{CONTAINER, HELP, SERVER};
 use engine::registry::Entry;
 use engine::run::ctx::Ctx;
 use engine::spec::{
-    ADMIN, Argument, ArgumentType, Arity, Command, LOADING, NOSCRIPT, Outcome, REPORTS, Run, STALE,
+    ADMIN, Argument, ArgumentType, Arity, Command, LOADING, NOSCRIPT, OUTSIDE, Outcome, REPORTS, Run, STALE,
 };
 use observe::record::latency::{CommandStats, Stage};
 use std::fmt::Write;
@@ -16,7 +16,7 @@ use wire::{Args, Reply};
 
 const SUBCOMMAND: Command = Command {
     arity: Arity::Exactly(2),
-    flags: ADMIN.and(NOSCRIPT).and(LOADING).and(STALE),
+    flags: ADMIN.and(NOSCRIPT).and(LOADING).and(STALE).and(OUTSIDE),
     since: "2.8.13",
     ..SERVER
 };

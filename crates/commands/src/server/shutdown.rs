@@ -7,14 +7,16 @@
 use super::SERVER;
 use engine::error::CommandError;
 use engine::run::ctx::Ctx;
-use engine::spec::{ADMIN, ALLOW_BUSY, Argument, Command, LOADING, NO_MULTI, NOSCRIPT, Outcome, Run, STALE};
+use engine::spec::{
+    ADMIN, ALLOW_BUSY, Argument, Command, LOADING, NO_MULTI, NOSCRIPT, OUTSIDE, Outcome, Run, STALE,
+};
 use wire::Args;
 
 const SAVE_MODES: &[Argument] = &[Argument::token("nosave", "NOSAVE"), Argument::token("save", "SAVE")];
 
 pub(super) const COMMANDS: &[Command] = &[Command {
     name: "SHUTDOWN",
-    flags: ADMIN.and(NOSCRIPT).and(LOADING).and(STALE).and(NO_MULTI).and(ALLOW_BUSY),
+    flags: ADMIN.and(NOSCRIPT).and(LOADING).and(STALE).and(NO_MULTI).and(ALLOW_BUSY).and(OUTSIDE),
     summary: "Stop the server.",
     args: &[
         Argument::one_of("save-selector", SAVE_MODES).optional(),

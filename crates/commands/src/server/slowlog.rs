@@ -7,14 +7,18 @@
 use super::{CONTAINER, HELP, SERVER};
 use engine::error::CommandError;
 use engine::run::ctx::Ctx;
-use engine::spec::{ADMIN, Argument, ArgumentType, Arity, Command, LOADING, Outcome, Run, STALE};
+use engine::spec::{ADMIN, Argument, ArgumentType, Arity, Command, LOADING, OUTSIDE, Outcome, Run, STALE};
 use wire::Args;
 
 /// Entries SLOWLOG GET shows when it is not told how many.
 const COUNT_DEFAULT: usize = 10;
 
-const SUBCOMMAND: Command =
-    Command { arity: Arity::Exactly(2), flags: ADMIN.and(LOADING).and(STALE), since: "2.2.12", ..SERVER };
+const SUBCOMMAND: Command = Command {
+    arity: Arity::Exactly(2),
+    flags: ADMIN.and(LOADING).and(STALE).and(OUTSIDE),
+    since: "2.2.12",
+    ..SERVER
+};
 
 pub(super) const COMMANDS: &[Command] = &[Command {
     name: "SLOWLOG",

@@ -6,7 +6,7 @@
 
 use super::SERVER;
 use engine::run::ctx::Ctx;
-use engine::spec::{Arity, Command, FAST, LOADING, Outcome, Run, STALE};
+use engine::spec::{Arity, Command, FAST, LOADING, OUTSIDE, Outcome, Run, STALE};
 use std::time::{SystemTime, UNIX_EPOCH};
 use wire::Args;
 
@@ -14,7 +14,7 @@ pub(super) const COMMANDS: &[Command] = &[Command {
     name: "TIME",
     tips: &["nondeterministic_output"],
     arity: Arity::Exactly(1),
-    flags: LOADING.and(STALE).and(FAST),
+    flags: LOADING.and(STALE).and(FAST).and(OUTSIDE),
     since: "2.6.0",
     summary: "Tell the server's time.",
     run: Run::Body(time),

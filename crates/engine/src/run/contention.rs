@@ -59,6 +59,10 @@ pub(crate) struct Contention {
     worker: u8,
     waiting: Arc<Waiting>,
     claim: Option<Claim>,
+    /// What requests that are no more have left at stripes: where the worker is registered for them, and whether the claim
+    /// was theirs. It is taken back inside the gate.
+    left: Vec<LockId>,
+    claim_left: bool,
 }
 
 /// A request that wants or has the right of way.
@@ -79,7 +83,7 @@ pub(crate) enum Lost {
 
 impl Contention {
     pub(crate) fn new(worker: u8, waiting: Arc<Waiting>) -> Contention {
-        Contention { worker, waiting, claim: None }
+        Contention { worker, waiting, claim: None, left: Vec::new(), claim_left: false }
     }
 
     /// Locks the stripe of a command's only key, the usual case.
@@ -190,6 +194,36 @@ impl Contention {
     fn settle(&mut self, databases: &Databases, client: u64, loss: &mut Loss) {
         self.forget(databases, loss);
         self.give_up(databases, client);
+    }
+
+    /// A client is gone, and its parked request with it; to be settled by [`Contention::let_go`] inside the gate.
+    pub(crate) fn leave(&mut self, client: u64, loss: &mut Loss) {
+        self.left.extend(loss.registered.take());
+        self.claim_left |= self.claim.as_ref().is_some_and(|claim| claim.client == client);
+    }
+
+    /// Whether there is something for [`Contention::let_go`] to do.
+    #[inline(always)]
+    pub(crate) fn has_left(&self) -> bool {
+        self.claim_left || !self.left.is_empty()
+    }
+
+    /// Takes back what closed clients have left at stripes, and wakes who waits there.
+    pub(crate) fn let_go(&mut self, databases: &Databases) {
+        if !self.has_left() {
+            return;
+        }
+        for (database, stripe) in std::mem::take(&mut self.left).into_iter().map(place_of) {
+            if let Some(database) = databases.existing(database) {
+                self.waiting.forget(database.mark(stripe), self.worker);
+                self.waiting.given_back(database.mark(stripe), self.worker);
+            }
+        }
+        if std::mem::take(&mut self.claim_left)
+            && let Some(client) = self.claim.as_ref().map(|claim| claim.client)
+        {
+            self.give_up(databases, client);
+        }
     }
 
     /// A parked request is refused at its next try: it wants nothing any more.

@@ -19,6 +19,7 @@ use crate::run::admission::{Admission, Refusal, Room, admit};
 use crate::run::contention::{Contention, Loss, Lost, id_of};
 use crate::run::ctx::Ctx;
 use crate::run::data::{Data, LockId, Locks};
+use crate::run::passage::{Passage, Turn, Wants};
 use crate::run::prepared::{Prepared, UNKNOWN};
 use crate::run::recording::{self, Arrival, Clock, Timing};
 use crate::run::runner::{AloneRoom, Step, call, key_ids};
@@ -27,7 +28,7 @@ use crate::spec::command::{Command, Progress, Run, Slice};
 use crate::spec::flags::NOT_QUEUED;
 use crate::state::instance::Instance;
 use crate::state::session::{ReplyMode, Session};
-use keyspace::locks::Place;
+use keyspace::gate::Place;
 use keyspace::waiting::ALONE;
 use keyspace::{Databases, Journal};
 use observe::os::clock;
@@ -57,8 +58,8 @@ type Batch<'a> = SmallVec<[Prepared<'a>; BATCH_MAX]>;
 pub enum End {
     /// Every request was executed, or the session is closing.
     Done,
-    /// Request number `at` did not get its stripes: it is to be run again when others had their turn, or when the worker
-    /// is woken, or after a millisecond.
+    /// Request number `at` did not get its stripes, or not through the gate: it is to be run again when others had their
+    /// turn, or when the worker is woken, or after a millisecond.
     Parked { at: usize },
     /// Request number `at` has done a slice of its work, and is to be run again when others had their turn.
     Sliced { at: usize },
@@ -71,7 +72,19 @@ pub enum End {
 #[derive(Default)]
 pub struct Parked {
     loss: Loss,
+    wants: Wants,
     progress: Progress,
+}
+
+/// When the timer's work is to be gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Due {
+    /// At its next turn.
+    Timer,
+    /// Within a millisecond: the gate was closed.
+    Soon,
+    /// At once: there is more to do.
+    Now,
 }
 
 /// See the module's text.
@@ -87,7 +100,7 @@ pub struct Executor {
 /// What a worker executes with; apart from the instance, so that both can be borrowed at once.
 struct Station {
     worker: usize,
-    place: Place,
+    passage: Passage,
     journal: Journal,
     admission: Admission,
     contention: Contention,
@@ -98,6 +111,8 @@ struct Station {
     reply_room: usize,
     /// Turns of the timer in a row that found databases without keys.
     unused_ticks: u32,
+    /// What the timer's work waits for at the gate.
+    timer: Wants,
 }
 
 impl Executor {
@@ -107,7 +122,7 @@ impl Executor {
         let contention = Contention::new(journal.worker, Arc::clone(&instance.waiting));
         let station = Station {
             worker,
-            place,
+            passage: Passage::new(place),
             journal,
             admission: Admission::default(),
             contention,
@@ -115,6 +130,7 @@ impl Executor {
             traffic: Traffic::default(),
             reply_room: UNSENT_PAUSE_BYTES,
             unused_ticks: 0,
+            timer: Wants::default(),
         };
         Executor { instance, others_ready: 0, reply_room: UNSENT_PAUSE_BYTES, station }
     }
@@ -135,22 +151,44 @@ impl Executor {
         let clock = Clock::new(arrived, self.others_ready, instance);
         let mut at = 0;
         while at < requests.len() && !session.closing {
-            let (done, step) = station.run_shared(instance, (requests, at), session, reply, &clock, parked);
-            at += done;
+            let step = match parked.wants.turn() {
+                Some(Turn::Run) => Step::Alone,
+                Some(Turn::Reclaim) => Step::Reclaim,
+                None => {
+                    let (done, step) =
+                        station.run_shared(instance, (requests, at), session, reply, &clock, parked);
+                    at += done;
+                    if done > 0 || step == Step::Again {
+                        station.passage.end(&instance.gate, &mut parked.wants);
+                    }
+                    step
+                }
+            };
             match step {
                 Step::Done => {}
                 Step::Alone => {
                     let request = Prepared::new(requests[at], instance.registry, &station.journal);
-                    station.run_alone(instance, &request, session, reply, &clock);
+                    if !station.run_alone(instance, &request, session, reply, &clock, &mut parked.wants) {
+                        return End::Parked { at };
+                    }
                     *parked = Parked::default();
                     at += 1;
+                }
+                Step::Reclaim => {
+                    if !reclaim(&mut station.passage, instance, &mut parked.wants) {
+                        return End::Parked { at };
+                    }
+                }
+                Step::Away => {
+                    if station.passage.turn_away(&instance.gate, &mut parked.wants) {
+                        return End::Parked { at };
+                    }
                 }
                 Step::Busy => {
                     instance.counters.lock_retries.fetch_add(1, Relaxed);
                     return End::Parked { at };
                 }
                 Step::Again => return End::Sliced { at },
-                Step::Reclaim => instance.gate.alone().release_unused(),
                 Step::Yield => return End::Yield { at },
             }
         }
@@ -158,17 +196,27 @@ impl Executor {
     }
 
     /// The turn of a timer: expired keys go, memory over its limit is freed, access stamps are kept from coming round.
-    /// Returns whether more is to be done at once.
-    pub fn tick(&mut self, age: bool) -> bool {
+    pub fn tick(&mut self, age: bool) -> Due {
         let Executor { instance, station, .. } = self;
-        let Station { worker, place, journal, admission, traffic, unused_ticks, .. } = station;
-        journal.set_now(instance.now_ms());
+        station.journal.set_now(instance.now_ms());
         if instance.timers_paused.load(Relaxed) {
-            return false;
+            return Due::Timer;
         }
+        if station.timer.turn().is_some() {
+            return if reclaim(&mut station.passage, instance, &mut station.timer) {
+                Due::Now
+            } else {
+                Due::Soon
+            };
+        }
+        let Station { worker, passage, journal, admission, contention, traffic, unused_ticks, .. } = station;
         let decay_seconds = instance.settings.lfu_decay_time_minutes() * 60;
         journal.decay_seconds = u16::try_from(decay_seconds).unwrap_or(u16::MAX);
-        let databases = instance.gate.enter(place);
+        let Some(databases) = passage.enter(&instance.gate) else {
+            passage.turn_away(&instance.gate, &mut station.timer);
+            return Due::Soon;
+        };
+        contention.let_go(&databases);
         let budget = EXPIRE_PER_TICK * usize::from(instance.settings.active_expire_effort());
         let mut more = false;
         for (_, database) in databases.iter() {
@@ -194,11 +242,14 @@ impl Executor {
         instance.used_memory_bytes();
         instance.rates.note(*worker, journal.now_ms, &recorder, &instance.counters);
         drop((recorder, databases));
+        passage.end(&instance.gate, &mut station.timer);
         if reclaims {
             *unused_ticks = 0;
-            instance.gate.alone().release_unused();
+            if !reclaim(passage, instance, &mut station.timer) {
+                return Due::Soon;
+            }
         }
-        more
+        if more { Due::Now } else { Due::Timer }
     }
 
     /// Counts a read from a socket; the recorder is told with the next batch or turn of the timer.
@@ -223,17 +274,27 @@ impl Executor {
         }
     }
 
-    /// Unregisters what a closed session left in the keyspace.
-    pub fn close(&mut self, session: &mut Session) {
+    /// Ends what a closed session, and its request that was parked, wanted of others. Returns when the timer's work is to be
+    /// done: there may be something to take back that is not to be reached now.
+    pub fn close(&mut self, session: &mut Session, parked: Option<&mut Parked>) -> Due {
         transaction::unwatch(session);
-        let Station { place, contention, .. } = &mut self.station;
-        contention.give_up(&self.instance.gate.enter(place), session.client.id);
+        let Station { passage, contention, .. } = &mut self.station;
+        if let Some(parked) = parked {
+            passage.end(&self.instance.gate, &mut parked.wants);
+            contention.leave(session.client.id, &mut parked.loss);
+        }
+        let Some(databases) = contention.has_left().then(|| passage.enter(&self.instance.gate)) else {
+            return Due::Timer;
+        };
+        let Some(databases) = databases else { return Due::Soon };
+        contention.let_go(&databases);
+        Due::Timer
     }
 }
 
 impl Station {
-    /// Runs requests from number `at` on inside the gate's shared side, until all are done or one needs something else.
-    /// Returns how many were done.
+    /// Runs requests from number `at` on inside the gate's shared side, until all are done or one needs something else. If
+    /// the gate is closed, only those that touch no database. Returns how many were done.
     fn run_shared(
         &mut self,
         instance: &Instance,
@@ -244,22 +305,27 @@ impl Station {
         parked: &mut Parked,
     ) -> (usize, Step) {
         let requests = &requests[at..];
-        let shared = instance.gate.enter(&mut self.place);
+        let shared = self.passage.enter(&instance.gate);
+        let databases = shared.as_deref().unwrap_or(&instance.nowhere);
         let mut recorder = instance.recorders[self.worker].lock();
         recorder.set_batch_depth(requests.len() as u32);
         recorder.rotate(self.journal.now_ms as u64);
         recorder.counters.traffic.add(&std::mem::take(&mut self.traffic));
         let mut batch = Batch::new();
-        prepare(requests, instance.registry, &mut batch, &shared, session.database, &self.journal);
+        prepare(requests, instance.registry, &mut batch, databases, session.database, &self.journal);
         let database = session.database;
         let (journal, locks) = (&mut self.journal, Locks::None);
-        let data = Data { databases: &shared, database, journal, recorder, locks, first: None };
+        let data = Data { databases, database, journal, recorder, locks, first: None };
         let mut ctx = Ctx { instance, session, reply, data };
         let (mut done, mut step) = (0_usize, Step::Done);
         for request in &batch {
             // Whoever killed it was told that it is gone.
             ctx.session.closing |= ctx.session.client.killed.load(Relaxed);
             if ctx.session.closing {
+                break;
+            }
+            if shared.is_none() && !request.is_outside() {
+                step = Step::Away;
                 break;
             }
             if at + done > 0 && (ctx.reply.len() >= self.reply_room || clock.is_turn_over()) {
@@ -281,7 +347,7 @@ impl Station {
         (done, step)
     }
 
-    /// Runs one request with nobody else inside the gate.
+    /// Runs one request with nobody else inside the gate; false if it is not its turn yet.
     fn run_alone(
         &mut self,
         instance: &Instance,
@@ -289,12 +355,14 @@ impl Station {
         session: &mut Session,
         reply: &mut Reply,
         clock: &Clock,
-    ) {
+        wants: &mut Wants,
+    ) -> bool {
+        let Some(mut databases) = self.passage.alone(&instance.gate, wants, Turn::Run) else { return false };
         instance.counters.gate_escalations.fetch_add(1, Relaxed);
         let before = reply.mark();
-        let mut databases = instance.gate.alone();
         let worker = std::mem::replace(&mut self.journal.worker, ALONE);
         self.contention.give_up(&databases, session.client.id);
+        self.contention.let_go(&databases);
         let mut room = AloneRoom { instance, worker: self.worker, journal: &mut self.journal, clock };
         match request.entry.map(|entry| entry.command.run) {
             Some(Run::Transaction) => {
@@ -303,10 +371,21 @@ impl Station {
             _ => room.run(&mut databases, request, session, reply),
         }
         drop(databases);
+        self.passage.was_alone(&instance.gate, wants);
         self.journal.worker = worker;
         settle_reply(session, reply, before);
         recording::settle(&mut self.journal, &mut instance.recorders[self.worker].lock(), instance);
+        true
     }
+}
+
+/// Gives back databases without keys; false if it is not this worker's turn to be alone yet.
+fn reclaim(passage: &mut Passage, instance: &Instance, wants: &mut Wants) -> bool {
+    let Some(mut databases) = passage.alone(&instance.gate, wants, Turn::Reclaim) else { return false };
+    databases.release_unused();
+    drop(databases);
+    passage.was_alone(&instance.gate, wants);
+    true
 }
 
 /// Looks up every request and fetches the memory the key of each will need. Hints only: in a database that another

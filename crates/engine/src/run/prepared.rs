@@ -5,6 +5,7 @@
 //! Thread safety: a plain value, borrowed from the batch.
 
 use crate::registry::{Entry, Registry};
+use crate::spec::flags::OUTSIDE;
 use keyspace::{Journal, Key};
 use wire::Args;
 
@@ -35,6 +36,11 @@ impl<'a> Prepared<'a> {
             _ => None,
         };
         Prepared { args, entry: Some(entry), key }
+    }
+
+    /// Whether it may run although the gate is closed. What is not known is refused anywhere.
+    pub(crate) fn is_outside(&self) -> bool {
+        self.entry.is_none_or(|entry| entry.command.flags.has(OUTSIDE))
     }
 
     /// The command that figures are kept for.

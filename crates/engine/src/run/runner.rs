@@ -25,6 +25,8 @@ pub(crate) enum Step {
     Alone,
     /// Its stripes were taken.
     Busy,
+    /// The gate is closed.
+    Away,
     /// It has done a slice of its work.
     Again,
     /// It was not begun: memory is short, and there are databases without keys to give back first.

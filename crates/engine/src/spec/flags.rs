@@ -72,6 +72,10 @@ pub const SELECTS: Flags = Flags(1 << 28);
 /// Redis flag.
 pub const INNER: Flags = Flags(1 << 27);
 
+/// Touches no database, so it runs although the gate is closed: whoever asks how the server is, or wants to end what holds
+/// it up, gets through. Not a Redis flag.
+pub const OUTSIDE: Flags = Flags(1 << 29);
+
 const FLAG_NAMES: &[(Flags, &str)] = &[
     (WRITE, "write"),
     (READONLY, "readonly"),

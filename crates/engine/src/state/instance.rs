@@ -18,7 +18,7 @@ use crate::state::slowlog::SlowLog;
 use crate::state::spikes::Spikes;
 use crate::state::windows::Windows;
 use keyspace::eviction::Policy;
-use keyspace::locks::{Gate, Place, Shared};
+use keyspace::gate::{Gate, Place, Shared};
 use keyspace::waiting::Waiting;
 use keyspace::{Databases, KeyHasher};
 use observe::os::clock::{self, Ticks};
@@ -41,6 +41,8 @@ pub struct Instance {
     pub registry: &'static Registry,
     pub settings: Arc<Settings>,
     pub gate: Gate<Databases>,
+    /// What commands that touch no database run with while the gate is closed.
+    pub(crate) nowhere: Databases,
     /// Who waits for stripes.
     pub waiting: Arc<Waiting>,
     pub clients: Clients,
@@ -126,6 +128,7 @@ impl Instance {
         let instance = Instance {
             registry,
             gate,
+            nowhere: Databases::new(settings.databases()),
             waiting,
             clients: Clients::default(),
             hasher,
@@ -195,8 +198,7 @@ impl Instance {
     /// Runs `visit` inside the gate's shared side; for threads that are not workers.
     pub fn visit<R>(&self, visit: impl FnOnce(&Shared<'_, Databases>) -> R) -> R {
         let mut place = self.visitor.lock();
-        let shared = self.gate.enter(&mut place);
-        visit(&shared)
+        visit(&self.gate.visit(&mut place))
     }
 
     /// All recorders, merged.
@@ -248,6 +250,12 @@ impl Instance {
     /// Tells the instance how to wake each worker.
     pub fn set_wakers(&self, wakers: Vec<Box<dyn Fn() + Send + Sync>>) {
         let _ = self.wakers.set(wakers);
+    }
+
+    /// Tells how a worker that sleeps learns that a stripe or the gate has something for it.
+    pub fn set_hint(&self, hint: keyspace::Wake) {
+        self.waiting.set_wake(Arc::clone(&hint));
+        self.gate.set_wake(hint);
     }
 
     pub fn wake(&self, worker: usize) {
