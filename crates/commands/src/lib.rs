@@ -17,6 +17,8 @@ mod server;
 mod string;
 pub mod testing;
 mod transactions;
+#[cfg(test)]
+mod turned_away;
 mod usage;
 
 pub use families::{FAMILIES, registry};

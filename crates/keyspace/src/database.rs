@@ -258,6 +258,12 @@ impl Database {
                     more = false;
                     break;
                 };
+                if locked.is_pinned() {
+                    // What is due may be in use by a sliced command.
+                    busy.push(stripe as u16);
+                    more = false;
+                    break;
+                }
                 let before = journal.expired_keys;
                 more = locked.expire(EXPIRE_PER_LOCK.min(budget), journal);
                 budget = budget.saturating_sub(((journal.expired_keys - before) as usize).max(1));

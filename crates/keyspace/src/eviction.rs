@@ -159,10 +159,11 @@ fn remove(databases: &Databases, candidate: &Candidate, policy: Policy, journal:
     let key = Key { bytes: &candidate.key, hash: candidate.hash };
     let Some(mut locked) = database.try_lock(stripe_of(key.hash), journal.worker) else { return false };
     let expired_before = journal.expired_keys;
-    let evictable = locked.look(key, journal).is_some_and(|entry| {
-        let allowed = !policy.only_expiring() || entry.expiry_ms().is_some();
-        allowed && (policy.is_random() || policy.score(&entry, journal) >= candidate.score)
-    });
+    let evictable = !locked.has_pinned(key.hash)
+        && locked.look(key, journal).is_some_and(|entry| {
+            let allowed = !policy.only_expiring() || entry.expiry_ms().is_some();
+            allowed && (policy.is_random() || policy.score(&entry, journal) >= candidate.score)
+        });
     if evictable {
         return locked.remove(key, Event::Evicted, journal);
     }

@@ -22,6 +22,7 @@ pub use write::{Detached, Put};
 use crate::database::Wheels;
 use crate::expiry::{NEVER, TICK_MS, tick_of};
 use crate::latch::{Held, Latch, Patience};
+use crate::pins::{Hold, Pin, Pinned};
 use crate::table::Table;
 use crate::waiting::{ALONE, Mark};
 use std::ops::{Deref, DerefMut};
@@ -236,6 +237,32 @@ impl Contents {
     /// Whether nobody would miss it: no key, and nobody who watches one.
     pub(crate) fn is_unused(&self) -> bool {
         self.is_empty() && !self.is_watched()
+    }
+
+    /// Whether a key here may be in use by a sliced command: pins that are over count until they are looked at.
+    #[inline(always)]
+    pub fn may_be_pinned(&self) -> bool {
+        self.ledger.pins.is_any()
+    }
+
+    /// Whether a key here is in use by a sliced command.
+    pub(crate) fn is_pinned(&mut self) -> bool {
+        self.ledger.pins.sweep()
+    }
+
+    /// Whether a key of this hash is in use by a sliced command.
+    pub(crate) fn has_pinned(&self, hash: u64) -> bool {
+        self.ledger.pins.has(hash)
+    }
+
+    /// A pin that keeps a key of this hash from being held so.
+    pub fn pin_against(&mut self, hash: u64, hold: Hold) -> Option<Arc<Pin>> {
+        self.ledger.pins.against(hash, hold)
+    }
+
+    /// Pins a key of this hash for the request that `pinned` belongs to.
+    pub fn pin(&mut self, hash: u64, hold: Hold, pinned: &mut Pinned) {
+        pinned.push(self.ledger.pins.add(hash, hold));
     }
 
     pub(crate) fn is_watched(&self) -> bool {

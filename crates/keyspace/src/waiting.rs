@@ -80,6 +80,8 @@ pub struct Waiting {
     lists: Box<[Mutex<List>]>,
     /// Workers that want the right of way; the first has it.
     way: Mutex<VecDeque<u8>>,
+    /// Clients whose requests have waited long for a pin; none but the first may pin anything.
+    held_off: Mutex<VecDeque<u64>>,
     wakes: Wakes,
 }
 
@@ -88,6 +90,7 @@ impl Default for Waiting {
         Waiting {
             lists: (0..LISTS).map(|_| Mutex::new(Vec::new())).collect(),
             way: Mutex::new(VecDeque::new()),
+            held_off: Mutex::new(VecDeque::new()),
             wakes: Wakes::default(),
         }
     }
@@ -99,7 +102,7 @@ impl Waiting {
         self.wakes.set(wake);
     }
 
-    fn wake(&self, worker: u8) {
+    pub(crate) fn wake(&self, worker: u8) {
         self.wakes.wake(usize::from(worker));
     }
 
@@ -175,6 +178,24 @@ impl Waiting {
         if let Some(next) = next.filter(|&next| next != worker) {
             self.wake(next);
         }
+    }
+
+    /// A client's request has waited long for a pin: new pins are held off until it has begun.
+    pub fn hold_off(&self, client: u64) {
+        let mut held_off = self.held_off.lock();
+        if !held_off.contains(&client) {
+            held_off.push_back(client);
+        }
+    }
+
+    /// Whether a client's request may pin keys.
+    pub fn may_pin(&self, client: u64) -> bool {
+        self.held_off.lock().front().is_none_or(|&first| first == client)
+    }
+
+    /// A client's request has begun, or is no more.
+    pub fn end_hold_off(&self, client: u64) {
+        self.held_off.lock().retain(|&waiting| waiting != client);
     }
 
     /// Ends a worker's turn, or its place in the queue. It has taken its marks off.

@@ -92,6 +92,7 @@ fn guests(threads: usize, work: impl Fn(usize, &mut Guest, &AtomicUsize) + Send 
         })
         .collect();
     threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+    assert!(last.gate.begin_sliced(), "it is open in the end");
     let shared = last.gate.try_enter(&mut last.place).expect("it is open in the end");
     shared.1
 }

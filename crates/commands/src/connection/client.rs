@@ -50,7 +50,7 @@ const ATTRIBUTES: &[Argument] = &[
 
 const SUBCOMMAND: Command = Command {
     arity: Arity::Exactly(2),
-    flags: NOSCRIPT.and(LOADING).and(STALE),
+    flags: NOSCRIPT.and(LOADING).and(STALE).and(OUTSIDE),
     group: Group::Connection,
     ..Command::DEFAULT
 };

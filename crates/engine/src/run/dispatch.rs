@@ -200,6 +200,7 @@ impl Executor {
         let Executor { instance, station, .. } = self;
         station.journal.set_now(instance.now_ms());
         if instance.timers_paused.load(Relaxed) {
+            station.passage.end(&instance.gate, &mut station.timer);
             return Due::Timer;
         }
         if station.timer.turn().is_some() {

@@ -16,7 +16,10 @@ impl Contents {
     pub(super) fn live(&mut self, key: Key<'_>, journal: &mut Journal) -> Option<Place> {
         let place = self.table.find(key.hash, key.bytes)?;
         if place.entry().expiry_ms().is_some_and(|expiry_ms| expiry_ms <= journal.now_ms) {
-            self.remove_at(place, key, Event::Expired, journal);
+            // In use by a sliced command it is absent, and goes later.
+            if !self.has_pinned(key.hash) {
+                self.remove_at(place, key, Event::Expired, journal);
+            }
             return None;
         }
         Some(place)

@@ -18,12 +18,14 @@ use super::{Contents, Deadline, Key, WatchFlag};
 use crate::entry::{EntryRef, Kind, NewValue, Outline, Parts, RawEntry};
 use crate::expiry::NEVER;
 use crate::journal::{Change, Event, Journal, Wanted};
+use crate::pins::Pins;
 use crate::table::Place;
 use std::mem::ManuallyDrop;
 
 /// What a stripe keeps beside its entries, kept true by every write.
 pub(super) struct Ledger {
     watches: Watches,
+    pub(super) pins: Pins,
     /// The sum of the entries' `memory_bytes`.
     entry_bytes: usize,
     /// The number of the stripe's database.
@@ -39,7 +41,7 @@ pub(super) struct Write {
 
 impl Ledger {
     pub(super) fn new(database: u32) -> Ledger {
-        Ledger { watches: Watches::default(), entry_bytes: 0, database }
+        Ledger { watches: Watches::default(), pins: Pins::default(), entry_bytes: 0, database }
     }
 
     pub(super) fn entry_bytes(&self) -> usize {
