@@ -111,7 +111,8 @@ fn idle_clients_gather_at_one_worker_and_spread_over_all() {
         assert_eq!(client.text("PING"), "PONG");
     }
     let mut control = server.client();
-    assert_eq!(placed(&mut control), [CROWD + 1, 0, 0], "one worker is enough for clients that do nothing");
+    // One worker is enough for clients that do nothing; while they came it may have had too much to do.
+    switch(&mut control, "no", is_together);
     for _ in 0..ROUNDS {
         switch(&mut control, "yes", is_even);
         switch(&mut control, "no", is_together);

@@ -82,7 +82,11 @@ impl Drop for Pinned {
 
 /// The pins of a stripe's keys; nearly always none.
 #[derive(Default)]
-pub(crate) struct Pins(Option<Box<Vec<Arc<Pin>>>>);
+pub(crate) struct Pins(Option<Box<List>>);
+
+/// Apart, so that a stripe without pins has only a pointer's room for them.
+#[derive(Default)]
+struct List(Vec<Arc<Pin>>);
 
 impl Pins {
     /// Whether there may be any.
@@ -94,26 +98,26 @@ impl Pins {
     /// A pin that keeps a key of this hash from being held so.
     pub(crate) fn against(&mut self, hash: u64, hold: Hold) -> Option<Arc<Pin>> {
         self.sweep();
-        self.0.as_ref()?.iter().find(|pin| pin.stands_against(hash, hold)).cloned()
+        self.0.as_ref()?.0.iter().find(|pin| pin.stands_against(hash, hold)).cloned()
     }
 
     /// Drops what has ended; whether any are left.
     pub(crate) fn sweep(&mut self) -> bool {
-        if let Some(pins) = &mut self.0 {
-            pins.retain(|pin| !pin.over.load(SeqCst));
+        if let Some(list) = &mut self.0 {
+            list.0.retain(|pin| !pin.over.load(SeqCst));
         }
-        self.0.take_if(|pins| pins.is_empty());
+        self.0.take_if(|list| list.0.is_empty());
         self.is_any()
     }
 
     /// Whether a key of this hash is in use by a sliced command.
     pub(crate) fn has(&self, hash: u64) -> bool {
-        self.0.iter().flat_map(|pins| pins.iter()).any(|pin| pin.stands_against(hash, Hold::Exclusive))
+        self.0.iter().flat_map(|list| &list.0).any(|pin| pin.stands_against(hash, Hold::Exclusive))
     }
 
     pub(crate) fn add(&mut self, hash: u64, hold: Hold) -> Arc<Pin> {
         let pin = Arc::new(Pin { hash, hold, over: AtomicBool::new(false), workers: Mutex::new(Vec::new()) });
-        self.0.get_or_insert_default().push(Arc::clone(&pin));
+        self.0.get_or_insert_default().0.push(Arc::clone(&pin));
         pin
     }
 }
