@@ -14,7 +14,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "crates/keyspace/src/table/bucket.rs",
     "crates/keyspace/src/table/segment.rs",
     "crates/keyspace/src/latch.rs",
-    "crates/keyspace/src/locks.rs",
+    "crates/keyspace/src/gate.rs",
     "crates/keyspace/src/memory.rs",
     "crates/observe/src/os/",
     "crates/limpid/src/allocator.rs",
