@@ -9,7 +9,7 @@ use engine::run::dispatch::{BATCH_MAX, End, Executor, Parked};
 use engine::run::recording::Arrival;
 use engine::state::clients::{Client, Origin};
 use engine::state::instance::Instance;
-use engine::state::session::Session;
+use engine::state::session::{REQUIRES_PASSWORD, Session};
 use keyspace::gate::Place;
 use observe::os::clock;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl Bench {
         let origin = Origin::Unix { path: "test".into() };
         let now_ms = instance.now_ms();
         let client = instance.clients.connect(|id| Client::new(id, origin, 7, worker, now_ms));
-        let authenticated = !instance.settings.requires_password();
+        let authenticated = !instance.settings.read(REQUIRES_PASSWORD);
         let executor = Executor::new(Arc::clone(&instance), worker, place, worker as u64 + 1);
         Bench {
             instance,

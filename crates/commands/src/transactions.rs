@@ -6,7 +6,7 @@
 
 use engine::error::CommandError;
 use engine::run::ctx::Ctx;
-use engine::run::transaction::{leave, unwatch};
+use engine::run::transaction::{CLIENT_QUERY_BUFFER_LIMIT_BYTES, leave, unwatch};
 use engine::spec::{
     ALLOW_BUSY, Argument, ArgumentType, Arity, Command, FAST, Flags, Group, KeySpec, LOADING, NO_MULTI,
     NOSCRIPT, NOT_QUEUED, OUTSIDE, Outcome, RO, Run, SKIP_SLOWLOG, STALE,
@@ -103,14 +103,14 @@ fn watch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 /// Watches as many of the keys as the limit allows; an error if those are not all.
 fn watch_keys(ctx: &mut Ctx<'_>, keys: Args<'_>) -> Outcome {
-    let limit = ctx.instance.settings.client_query_buffer_limit_bytes();
+    let limit = ctx.instance.settings.read(CLIENT_QUERY_BUFFER_LIMIT_BYTES);
     let flag = ctx.session.watch_flag.get_or_insert_default().clone();
     for key in keys.iter() {
         let hash = ctx.data.journal.hasher.hash(key);
         let watched = Watched { database: ctx.data.database, hash, key: key.into() };
         if let Entry::Vacant(place) = ctx.session.watched.entry(watched) {
             let bytes = place.key().memory_bytes();
-            if (ctx.session.watched_bytes + bytes) as u64 > limit {
+            if ctx.session.watched_bytes + bytes > limit {
                 return Err(CommandError::TOO_MUCH_WATCHED);
             }
             ctx.session.watched_bytes += bytes;

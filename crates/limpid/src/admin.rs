@@ -19,6 +19,7 @@ use crate::listen;
 use crate::sockets::Sockets;
 use axum::Router;
 use engine::Instance;
+use engine::config::Setting;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -30,6 +31,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::Notify;
+
+const ADMIN_PORT: Setting<u16> = Setting::of("admin-port");
 
 /// Connections at a time: scrapers and people need a handful. When there are more, those that are silent make room.
 const CONNECTIONS_MAX: usize = 256;
@@ -66,7 +69,7 @@ impl Admin {
 /// The address cannot be used. On the default port that is only a warning: another program that has it must not keep the
 /// server from starting.
 pub fn start(instance: &Arc<Instance>, sockets: &Arc<Sockets>) -> io::Result<Option<Admin>> {
-    let (bind, port) = (instance.settings.admin_bind(), instance.settings.admin_port());
+    let (bind, port) = (instance.settings.text("admin-bind"), instance.settings.read(ADMIN_PORT));
     if port == 0 {
         return Ok(None);
     }

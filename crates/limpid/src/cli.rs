@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn the_help_says_where_a_server_listens_by_default() {
         let settings = engine::config::Settings::new();
-        assert_eq!((settings.bind(), settings.port()), (vec!["*".to_owned(), "-::*".to_owned()], 6379));
+        assert_eq!((settings.text("bind").as_str(), settings.text("port").as_str()), ("* -::*", "6379"));
         assert!(settings.text("protected-mode") == "yes" && settings.text("requirepass").is_empty());
         let help = parsed("--help").expect_err("help").to_string();
         assert!(help.contains("port 6379 of every address") && !help.contains("on 127.0.0.1:6379"), "{help}");

@@ -145,8 +145,8 @@ mod tests {
         ] {
             let configuration = read(arguments).unwrap();
             assert_eq!(
-                (configuration.settings.port(), configuration.notices.len()),
-                (7000, 0),
+                (configuration.settings.text("port"), configuration.notices.len()),
+                ("7000".to_owned(), 0),
                 "{arguments:?}"
             );
         }
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(error.place.unwrap().line, 2);
         let configuration = read(&[path_text, "--appendonly", "no", "--port", "7001"]).unwrap();
         let settings = &configuration.settings;
-        assert_eq!((settings.port(), settings.timeout_seconds()), (7001, 5));
+        assert_eq!((settings.text("port").as_str(), settings.text("timeout").as_str()), ("7001", "5"));
         assert_eq!(configuration.file, Some(path.clone()));
         assert!(read(&[path_text, "other.conf"]).unwrap_err().reason.contains("only once"));
     }

@@ -15,9 +15,11 @@
 use crate::arrival;
 use crate::listen::Peer;
 use crate::placement::Turns;
-use engine::config::ClientClass;
+use engine::config::{OutputBufferLimits, Setting};
 use engine::run::dispatch::{BATCH_MAX, UNSENT_PAUSE_BYTES};
+use engine::run::transaction::CLIENT_QUERY_BUFFER_LIMIT_BYTES;
 use engine::state::clients::{Client, Clients};
+use engine::state::instance::MAXMEMORY;
 use engine::state::session::ReplyMode;
 use engine::{Arrival, End, Executor, Parked, Session};
 use observe::os::clock;
@@ -29,6 +31,10 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 use wire::{Args, Limits, OwnedArgs, Parsed, Protocol, ProtocolError, Reply, RequestParser, Span};
+
+const PROTO_MAX_BULK_LEN_BYTES: Setting<usize> = Setting::of("proto-max-bulk-len");
+const CLIENT_OUTPUT_BUFFER_LIMIT: Setting<OutputBufferLimits> = Setting::of("client-output-buffer-limit");
+const TIMEOUT_SECONDS: Setting<u32> = Setting::of("timeout");
 
 /// Requests that are read ahead of execution, while replies are unsent, when memory is at its limit.
 const READ_AHEAD_BYTES: usize = 64 << 10;
@@ -315,7 +321,7 @@ impl Connection {
 
     /// Whether there is memory for requests that cannot be executed yet.
     fn may_read_ahead(&self, lent: &Lent<'_>) -> bool {
-        let limit = lent.executor.instance.settings.maxmemory_bytes();
+        let limit = lent.executor.instance.settings.read(MAXMEMORY);
         let used = || keyspace::memory::used_bytes() as u64;
         self.inbox.len() - self.inbox_head < READ_AHEAD_BYTES || limit == 0 || used() < limit
     }
@@ -367,7 +373,7 @@ impl Connection {
 
     /// Whether the client may stay with the requests it has sent; those it has queued since MULTI are among them.
     fn check_query_limit(&self, lent: &Lent<'_>, next: Next) -> Next {
-        let limit = lent.executor.instance.settings.client_query_buffer_limit_bytes() as usize;
+        let limit = lent.executor.instance.settings.read(CLIENT_QUERY_BUFFER_LIMIT_BYTES);
         let queued = self.session.multi.as_ref().map_or(0, |multi| multi.queued_bytes);
         let waiting = self.inbox.len() + self.parser.memory_bytes() + queued;
         let is_too_much =
@@ -390,7 +396,7 @@ impl Connection {
     /// Parses and executes requests of `bytes[head..]`, one batch of them. Returns where the next one starts.
     fn execute_bytes(&mut self, bytes: &[u8], head: usize, lent: &mut Lent<'_>) -> (usize, Next) {
         let authenticated = self.session.authenticated;
-        let bulk_bytes_max = lent.executor.instance.settings.proto_max_bulk_len_bytes() as usize;
+        let bulk_bytes_max = lent.executor.instance.settings.read(PROTO_MAX_BULK_LEN_BYTES);
         let limits = Limits { bulk_bytes_max, authenticated };
         // Before AUTH each request may change what the next one may be.
         let most = if authenticated { BATCH_MAX } else { 1 };
@@ -612,7 +618,7 @@ impl Connection {
 
     fn check_configured_limit(&mut self, lent: &Lent<'_>, waiting: u64) -> Result<(), Why> {
         self.tell_unsent();
-        let limit = lent.executor.instance.settings.client_output_buffer_limit(ClientClass::Normal);
+        let limit = lent.executor.instance.settings.read(CLIENT_OUTPUT_BUFFER_LIMIT).normal;
         if limit.hard_bytes > 0 && waiting > limit.hard_bytes {
             return Err(Why::OutputLimit);
         }
@@ -629,7 +635,7 @@ impl Connection {
 
     /// Once a second: idle for too long, or above its soft output limit for too long?
     pub fn check_time(&mut self, lent: &Lent<'_>) -> Option<Why> {
-        let timeout_ms = i64::from(lent.executor.instance.settings.timeout_seconds()) * 1000;
+        let timeout_ms = i64::from(lent.executor.instance.settings.read(TIMEOUT_SECONDS)) * 1000;
         let idle_ms = lent.now_ms - self.session.client.last_active_ms.load(Relaxed);
         if timeout_ms > 0 && idle_ms > timeout_ms && self.held.is_none() {
             return Some(Why::Idle);

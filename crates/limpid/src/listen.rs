@@ -5,7 +5,9 @@
 //! Thread safety: none of its own.
 
 use engine::Instance;
+use engine::config::Setting;
 use engine::state::clients::Origin;
+use engine::state::session::REQUIRES_PASSWORD;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use std::io::{self, Write};
@@ -15,6 +17,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+
+const MAXCLIENTS: Setting<usize> = Setting::of("maxclients");
+const PROTECTED_MODE: Setting<bool> = Setting::of("protected-mode");
 
 /// A socket that accepts clients.
 pub enum Listener {
@@ -191,12 +196,12 @@ impl Listener {
 
 /// The error that a client is turned away with, if it is.
 pub fn refusal(instance: &Instance, origin: &Origin) -> Option<&'static str> {
-    if instance.clients.len() >= instance.settings.maxclients() as usize {
+    if instance.clients.len() >= instance.settings.read(MAXCLIENTS) {
         return Some("-ERR max number of clients reached\r\n");
     }
     let is_remote = |peer: &SocketAddr| !peer.ip().to_canonical().is_loopback();
     let Origin::Tcp { peer, .. } = origin else { return None };
-    (instance.settings.protected_mode() && !instance.settings.requires_password() && is_remote(peer)).then_some(
+    (instance.settings.read(PROTECTED_MODE) && !instance.settings.read(REQUIRES_PASSWORD) && is_remote(peer)).then_some(
         "-DENIED Running in protected mode because protected mode is enabled and no password is set for the \
          default user. In this mode connections are only accepted from the loopback interface. To connect from \
          other computers, set a password with 'requirepass', or bind to chosen addresses and send CONFIG SET \

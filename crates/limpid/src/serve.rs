@@ -9,7 +9,7 @@ use crate::score::Score;
 use crate::sockets::Sockets;
 use crate::worker::{Mailbox, Worker, mailbox};
 use crate::{allocator, config, demo, logging, supervise};
-use engine::config::{Notice, Settings, Severity};
+use engine::config::{Notice, Setting, Settings, Severity};
 use engine::{Executor, Instance};
 use keyspace::waiting::WORKERS_MAX;
 use observe::os::clock;
@@ -22,6 +22,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
+
+/// 0 is one per core.
+const IO_THREADS: Setting<usize> = Setting::of("io-threads");
+const MAXCLIENTS: Setting<u32> = Setting::of("maxclients");
 
 /// Descriptors the server needs beside its clients': sockets, logs, epoll, spare. As Redis reserves.
 const DESCRIPTORS_RESERVED: u64 = 32;
@@ -63,7 +67,11 @@ pub fn start(
 ) -> io::Result<Running> {
     fit_clients(&settings);
     let sockets = Arc::new(Sockets::open(&settings)?);
-    let workers = settings.io_threads().unwrap_or_else(cores).min(WORKERS_MAX);
+    let workers = match settings.read(IO_THREADS) {
+        0 => cores(),
+        threads => threads,
+    };
+    let workers = workers.min(WORKERS_MAX);
     let mut random = [0; 28];
     fill_random(&mut random)?;
     let run_id = random[..20].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -143,7 +151,7 @@ fn act_on_changes(instance: &Arc<Instance>, sockets: &Arc<Sockets>) {
             logging::apply_level(settings);
             Ok(())
         }
-        "maxclients" => raise_descriptor_limit(settings.maxclients()).map_err(|clients| {
+        "maxclients" => raise_descriptor_limit(settings.read(MAXCLIENTS)).map_err(|clients| {
             format!(
                 "The operating system is not able to handle the specified number of clients, try with {clients}"
             )
@@ -187,7 +195,7 @@ fn raise_descriptor_limit(clients: u32) -> Result<(), u64> {
 
 /// At start the server makes do with the clients that fit, as Redis does; a CONFIG SET for more is refused.
 fn fit_clients(settings: &Settings) {
-    let wanted = settings.maxclients();
+    let wanted = settings.read(MAXCLIENTS);
     if let Err(clients) = raise_descriptor_limit(wanted) {
         settings.make_do("maxclients", &clients.to_string());
         tracing::warn!(

@@ -11,7 +11,7 @@
 //! Thread safety: shared; one lock, a leaf, held for one accept or one change.
 
 use crate::listen::{self, Listener, Peer};
-use engine::config::Settings;
+use engine::config::{Setting, Settings};
 use engine::state::clients::Origin;
 use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
@@ -19,6 +19,12 @@ use parking_lot::Mutex;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
+
+/// 0 listens on no TCP port.
+const PORT: Setting<u16> = Setting::of("port");
+const TCP_BACKLOG: Setting<u32> = Setting::of("tcp-backlog");
+/// 0 leaves the permissions to umask.
+const UNIXSOCKETPERM: Setting<u32> = Setting::of("unixsocketperm");
 
 /// The most sockets there are, and so the tokens they need: 16 addresses of `bind` and a unix socket.
 pub const SOCKETS_MAX: usize = 17;
@@ -56,13 +62,18 @@ impl Sockets {
     /// # Errors
     /// An address that cannot be listened on, or none at all.
     pub fn open(settings: &Settings) -> io::Result<Sockets> {
-        let (bind, asked_port, backlog) = (settings.bind(), settings.port(), settings.tcp_backlog());
-        let wants_tcp = asked_port != 0 || settings.unixsocket().is_none();
+        let (bind, asked_port, backlog) =
+            (settings.words("bind"), settings.read(PORT), settings.read(TCP_BACKLOG));
+        let path = settings.text("unixsocket");
+        let wants_tcp = asked_port != 0 || path.is_empty();
         let tcp = if wants_tcp { listen::bind_all(&bind, asked_port, backlog)? } else { Vec::new() };
         let port = port_of(&tcp)?;
-        let unix = match settings.unixsocket() {
-            Some(path) => Some(listen::bind_unix(PathBuf::from(path), settings.unixsocketperm())?),
-            None => None,
+        let unix = match path.is_empty() {
+            true => None,
+            false => {
+                let permissions = settings.read(UNIXSOCKETPERM);
+                Some(listen::bind_unix(PathBuf::from(path), (permissions != 0).then_some(permissions))?)
+            }
         };
         if tcp.is_empty() && unix.is_none() {
             return Err(io::Error::other("no address to listen on: set bind and port, or unixsocket"));
@@ -100,7 +111,7 @@ impl Sockets {
     /// # Errors
     /// What the client is told; the log has the reason. The sockets are as they were.
     pub fn follow(&self, settings: &Settings) -> Result<(), String> {
-        let (bind, asked_port) = (settings.bind(), settings.port());
+        let (bind, asked_port) = (settings.words("bind"), settings.read(PORT));
         let mut open = self.open.lock();
         let port = if asked_port == open.asked_port { open.port } else { asked_port };
         let changed = if bind != open.bind {

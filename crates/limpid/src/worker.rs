@@ -15,8 +15,9 @@ use crate::connection::{Connection, Lent, Next, Why};
 use crate::listen::{self, Peer};
 use crate::placement::{self, Load, MOVES_PER_TICK, Placement, Turns};
 use crate::sockets::{SOCKETS_MAX, Sockets};
-use engine::config::BusyPoll;
+use engine::config::Setting;
 use engine::state::clients::{Client, Origin};
+use engine::state::session::REQUIRES_PASSWORD;
 use engine::{Arrival, Due, Executor, Instance, Session};
 use mio::{Events, Interest, Poll, Token, Waker};
 use observe::os::clock::{self, Ticks};
@@ -29,6 +30,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::{Duration, Instant};
 use wire::{Reply, Span};
+
+/// -1 polls as long as that has paid lately.
+const BUSY_POLL_US: Setting<i64> = Setting::of("busy-poll-us");
+const IO_THREADS_ALWAYS_ACTIVE: Setting<bool> = Setting::of("io-threads-always-active");
+const TCP_KEEPALIVE_SECONDS: Setting<u32> = Setting::of("tcp-keepalive");
 
 /// What one read takes at most, and so the most that one connection executes in a turn.
 const READ_BYTES: usize = 64 << 10;
@@ -222,15 +228,10 @@ impl Worker {
         if self.due == Due::Now || !self.busy.is_empty() {
             return self.poll_once(events, Some(Duration::ZERO));
         }
-        let spin = match self.executor.instance.settings.busy_poll() {
-            BusyPoll::Off => Duration::ZERO,
-            BusyPoll::Fixed(us) => Duration::from_micros(us.into()),
-            BusyPoll::Adaptive
-                if self.spin_score >= SPIN_WORTH || self.waits.is_multiple_of(SPIN_PROBE_EVERY) =>
-            {
-                SPIN
-            }
-            BusyPoll::Adaptive => Duration::ZERO,
+        let spin = match self.executor.instance.settings.read(BUSY_POLL_US) {
+            us @ 0.. => Duration::from_micros(us.unsigned_abs()),
+            _ if self.spin_score >= SPIN_WORTH || self.waits.is_multiple_of(SPIN_PROBE_EVERY) => SPIN,
+            _ => Duration::ZERO,
         };
         self.waits += 1;
         if !spin.is_zero() {
@@ -388,7 +389,7 @@ impl Worker {
 
     /// Gives a client to the worker it is to be served by.
     fn assign(&mut self, peer: Peer, origin: Origin) {
-        let to = match self.executor.instance.settings.io_threads_always_active() {
+        let to = match self.executor.instance.settings.read(IO_THREADS_ALWAYS_ACTIVE) {
             true => placement::fewest(&self.loads()),
             false => placement::newcomer(&self.loads(), self.executor.instance.now_ms()),
         };
@@ -422,7 +423,7 @@ impl Worker {
 
     fn connect(&mut self, peer: Peer, origin: Origin) {
         let instance = self.instance();
-        listen::prepare(&peer, instance.settings.tcp_keepalive_seconds());
+        listen::prepare(&peer, instance.settings.read(TCP_KEEPALIVE_SECONDS));
         arrival::stamp(&peer);
         let (fd, worker, now_ms) = (peer.raw_fd(), self.index, instance.now_ms());
         let address = if let Origin::Tcp { peer, .. } = &origin { Some(peer.ip()) } else { None };
@@ -432,7 +433,7 @@ impl Worker {
         }
         drop(recorder);
         let client = instance.clients.connect(|id| Client::new(id, origin, fd, worker, now_ms));
-        let authenticated = !instance.settings.requires_password();
+        let authenticated = !instance.settings.read(REQUIRES_PASSWORD);
         client.authenticated.store(authenticated, Relaxed);
         let session = Session::new(client, authenticated);
         self.adopt(Box::new(Connection::new(peer, session)));
@@ -463,7 +464,7 @@ impl Worker {
         if self.mailboxes.len() == 1 {
             return;
         }
-        let spread = instance.settings.io_threads_always_active();
+        let spread = instance.settings.read(IO_THREADS_ALWAYS_ACTIVE);
         let loads: Vec<&Load> = self.mailboxes.iter().map(|mailbox| &mailbox.load).collect();
         let now_ms = instance.now_ms();
         loads[self.index].ticked(now_ms);

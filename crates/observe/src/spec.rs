@@ -164,11 +164,6 @@ impl Observer {
     pub fn from_name(name: &str) -> Option<Observer> {
         Self::all().find(|observer| observer.name().eq_ignore_ascii_case(name))
     }
-
-    /// The observer that a directive switches.
-    pub fn from_directive(directive: &str) -> Option<Observer> {
-        Self::all().find(|observer| observer.spec().directive == directive)
-    }
 }
 
 #[cfg(test)]
@@ -195,9 +190,7 @@ mod tests {
             let observer = Observer::of(spec);
             assert_eq!((observer.index(), observer.name()), (at, name));
             assert_eq!(Observer::from_name(subcommand), Some(observer));
-            assert_eq!(Observer::from_directive(spec.directive), Some(observer));
         }
         assert_eq!(Observer::from_name("all"), None);
-        assert_eq!(Observer::from_directive("profiling"), None);
     }
 }

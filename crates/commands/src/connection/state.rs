@@ -8,14 +8,16 @@
 //! Thread safety: bodies run on the worker that owns the session.
 
 use super::{CONNECTION, DEFAULT_USER, REDIS_VERSION, client};
+use engine::config::Settings;
 use engine::error::CommandError;
 use engine::run::ctx::Ctx;
 use engine::spec::{
     ALLOW_BUSY, Argument, ArgumentType, Arity, Command, FAST, Group, LOADING, NO_AUTH, NOSCRIPT, NOT_QUEUED,
     OUTSIDE, Outcome, Run, SELECTS, STALE, Secrecy,
 };
-use engine::state::session::{ReplyMode, Session};
+use engine::state::session::{REQUIRES_PASSWORD, ReplyMode, Session};
 use std::sync::atomic::Ordering::Relaxed;
+use subtle::ConstantTimeEq;
 use wire::{Args, Protocol, Reply};
 
 const USERNAME: Argument = Argument::new("username", ArgumentType::Text).secret(Secrecy::Secret);
@@ -165,7 +167,7 @@ fn choose_database(session: &mut Session, database: usize) {
 
 fn auth(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     match args.len() {
-        2 if !ctx.instance.settings.requires_password() => return Err(CommandError::NO_PASSWORD_SET),
+        2 if !ctx.instance.settings.read(REQUIRES_PASSWORD) => return Err(CommandError::NO_PASSWORD_SET),
         2 => authenticate(ctx, DEFAULT_USER, args.at(1))?,
         3 => authenticate(ctx, args.at(1), args.at(2))?,
         _ => return Err(CommandError::SYNTAX),
@@ -175,11 +177,18 @@ fn auth(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn authenticate(ctx: &mut Ctx<'_>, user: &[u8], password: &[u8]) -> Outcome {
-    if user != DEFAULT_USER || !ctx.instance.settings.is_password(password) {
+    if user != DEFAULT_USER || !is_password(&ctx.instance.settings, password) {
         return Err(CommandError::WRONG_PASS);
     }
     set_authenticated(ctx.session, true);
     Ok(())
+}
+
+/// Whether `given` is the password, in a time that tells nothing about how much of it is right. Anything is right when no
+/// password is set.
+fn is_password(settings: &Settings, given: &[u8]) -> bool {
+    let password = settings.text("requirepass");
+    password.is_empty() || bool::from(password.as_bytes().ct_eq(given))
 }
 
 fn set_authenticated(session: &mut Session, authenticated: bool) {
@@ -281,7 +290,7 @@ fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     session.reply_mode = ReplyMode::On;
     session.client.readonly.store(false, Relaxed);
     choose_database(session, 0);
-    set_authenticated(session, !ctx.instance.settings.requires_password());
+    set_authenticated(session, !ctx.instance.settings.read(REQUIRES_PASSWORD));
     session.client.names.lock().name.clear();
     choose_protocol(session, ctx.reply, Protocol::Resp2);
     ctx.reply.simple("RESET");

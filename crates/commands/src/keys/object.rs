@@ -6,12 +6,15 @@
 //!
 //! Thread safety: functions on one command's context.
 
+use engine::config::Setting;
 use engine::error::CommandError;
 use engine::run::ctx::Ctx;
 use engine::spec::{Arity, Command, KEY, KeySpec, LOADING, Outcome, READONLY, RO, Run, STALE};
-use engine::state::instance::policy_of;
+use engine::state::instance::MAXMEMORY_POLICY;
 use keyspace::eviction::Policy;
 use wire::Args;
+
+const LFU_LOG_FACTOR: Setting<u32> = Setting::of("lfu-log-factor");
 
 /// A new key's counter in Redis, and its greatest value.
 const COUNTER_INITIAL: i64 = 5;
@@ -60,7 +63,7 @@ const FREQ: Command = Command {
 };
 
 fn freq(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let factor = ctx.instance.settings.lfu_log_factor();
+    let factor = ctx.instance.settings.read(LFU_LOG_FACTOR);
     let frequency = ctx.data.look(args.at(2)).map(|entry| counter(entry.frequency(), factor));
     integer_or_null(ctx, frequency)
 }
@@ -101,7 +104,7 @@ const IDLETIME: Command = Command {
 fn idletime(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let second = ctx.data.journal.second();
     let idle_seconds = ctx.data.look(args.at(2)).map(|entry| i64::from(entry.idle_seconds(second)));
-    let policy = policy_of(&ctx.instance.settings);
+    let policy = ctx.instance.settings.read(MAXMEMORY_POLICY);
     if idle_seconds.is_some() && matches!(policy, Policy::AllKeysLfu | Policy::VolatileLfu) {
         return Err(CommandError::IDLE_TIME_NOT_TRACKED);
     }

@@ -6,13 +6,16 @@
 //!
 //! Thread safety: plain values.
 
+use engine::config::Setting;
 use engine::state::clients::Client;
-use engine::state::instance::Instance;
+use engine::state::instance::{Instance, MAXMEMORY};
 use observe::record::Snapshot;
 use observe::record::clients::{ClientCounters, ClientSnapshot};
 use observe::report::redact::Redactor;
 use observe::report::{Facts, Input};
 use std::sync::atomic::Ordering::Relaxed;
+
+const REDACTS_KEYS: Setting<bool> = Setting::of("profiling-redact-keys");
 
 /// See the module's text.
 pub struct Evidence {
@@ -34,8 +37,8 @@ impl Evidence {
         let facts = Facts {
             switches: instance.switches(),
             used_memory_bytes: instance.used_memory_bytes().0,
-            memory_bytes_max: instance.settings.maxmemory_bytes(),
-            eviction_policy: instance.settings.maxmemory_policy().name().to_owned(),
+            memory_bytes_max: instance.settings.read(MAXMEMORY),
+            eviction_policy: instance.settings.text("maxmemory-policy"),
             ..Facts::default()
         };
         let clients = instance.clients.all().iter().map(|client| client_snapshot(client)).collect();
@@ -44,7 +47,7 @@ impl Evidence {
             snapshot,
             clients,
             facts,
-            redactor: Redactor { redacts: instance.settings.redacts_keys() },
+            redactor: Redactor { redacts: instance.settings.read(REDACTS_KEYS) },
             command_name: Box::new(move |index| registry.entry(index).full_name.as_str()),
         }
     }

@@ -14,6 +14,7 @@ mod protocol;
 
 use self::digest::Digest;
 use super::SERVER;
+use engine::config::{Access, Setting};
 use engine::error::CommandError;
 use engine::run::ctx::{AloneCtx, Ctx};
 use engine::spec::{
@@ -21,12 +22,15 @@ use engine::spec::{
     STALE,
 };
 use engine::state::clients::{Client, Origin};
-use engine::state::instance::Instance;
+use engine::state::instance::{Instance, MAXMEMORY};
 use keyspace::hash::stripe_of;
 use keyspace::{Databases, Deadline, EntryRef, Event, Key, NewValue, Put};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use wire::Args;
+
+const ENABLE_DEBUG_COMMAND: Setting<Access> = Setting::of("enable-debug-command");
+const PROTO_MAX_BULK_LEN_BYTES: Setting<usize> = Setting::of("proto-max-bulk-len");
 
 /// Longest DEBUG SLEEP: an hour, so that a slip of the finger does not need a kill.
 const SLEEP_MAX: Duration = Duration::from_secs(3600);
@@ -155,7 +159,7 @@ fn permitted_argument<'a>(
 
 fn check_allowed(instance: &Instance, client: &Client) -> Outcome {
     let is_local = is_local(&client.origin);
-    let is_allowed = instance.settings.enable_debug_command().allows(is_local);
+    let is_allowed = instance.settings.read(ENABLE_DEBUG_COMMAND).allows(is_local);
     if is_allowed { Ok(()) } else { Err(CommandError::DEBUG_NOT_ALLOWED) }
 }
 
@@ -245,12 +249,12 @@ fn populate(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -
         number.filter(|&number| number <= most).ok_or(CommandError::NOT_POSITIVE)
     };
     let count = number(args.at(2), POPULATED_KEYS_MAX)?;
-    let value_bytes_max = ctx.instance.settings.proto_max_bulk_len_bytes() as usize;
+    let value_bytes_max = ctx.instance.settings.read(PROTO_MAX_BULK_LEN_BYTES);
     let size = args.get(4).map_or(Ok(0), |size| number(size, value_bytes_max))?;
     let prefix = args.get(3).unwrap_or(b"key");
     let now_ms = ctx.journal.now_ms;
     let database = databases.get(ctx.session.database, now_ms);
-    let limit = ctx.instance.settings.maxmemory_bytes();
+    let limit = ctx.instance.settings.read(MAXMEMORY);
     for index in 0..count {
         if limit > 0 && keyspace::memory::used_bytes() as u64 > limit {
             return Err(CommandError::OUT_OF_MEMORY);

@@ -5,6 +5,7 @@
 //! Thread safety: bodies run on one worker and read merged copies.
 
 use super::{CONTAINER, HELP, SERVER};
+use engine::config::Setting;
 use engine::registry::Entry;
 use engine::run::ctx::Ctx;
 use engine::spec::{
@@ -13,6 +14,8 @@ use engine::spec::{
 use observe::record::latency::{CommandStats, Stage};
 use std::fmt::Write;
 use wire::{Args, Reply};
+
+const LATENCY_MONITOR_THRESHOLD_MS: Setting<u64> = Setting::of("latency-monitor-threshold");
 
 const SUBCOMMAND: Command = Command {
     arity: Arity::Exactly(2),
@@ -115,7 +118,7 @@ fn reset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn doctor(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    let threshold_ms = ctx.instance.settings.latency_monitor_threshold_ms();
+    let threshold_ms = ctx.instance.settings.read(LATENCY_MONITOR_THRESHOLD_MS);
     let events = ctx.instance.spikes.all();
     let mut text = String::new();
     if events.is_empty() && threshold_ms == 0 {

@@ -6,6 +6,7 @@
 
 use super::kind_of;
 use crate::options::integer;
+use engine::config::Setting;
 use engine::error::CommandError;
 use engine::run::ctx::Ctx;
 use engine::spec::{
@@ -14,6 +15,8 @@ use engine::spec::{
 };
 use keyspace::{Deadline, Event, Missing, NewValue, Text, Value};
 use wire::Args;
+
+const PROTO_MAX_BULK_LEN_BYTES: Setting<u64> = Setting::of("proto-max-bulk-len");
 
 pub(super) const COMMANDS: &[Command] = &[APPEND, SETRANGE, GETRANGE, SUBSTR, STRLEN];
 
@@ -75,7 +78,7 @@ fn write_at(
     part: &[u8],
     event: Event,
 ) -> Outcome {
-    let limit_bytes = ctx.instance.settings.proto_max_bulk_len_bytes();
+    let limit_bytes = ctx.instance.settings.read(PROTO_MAX_BULK_LEN_BYTES);
     let end = offset.checked_add(part.len()).filter(|&end| end as u64 <= limit_bytes);
     let new_bytes = end.ok_or(CommandError::STRING_TOO_LONG)?.max(old_bytes);
     ctx.data.edit(key, Missing::Create, event, |text: &mut Text| text.write_at(offset, part));

@@ -1,7 +1,9 @@
-//! What a directive is: its name, its kind of value, its default, when it may change, and what Limpid does with it.
+//! What a directive is: its name, its kind of value, its default, when it may change, what Limpid does with it, and
+//! where its value lives.
 //!
 //! One [`Directive`] literal in `table/` is the single source: the file loader, CONFIG GET/SET/REWRITE, the warnings
-//! at start and the tests of `limpid.conf` all derive from it. This file holds no values: those are in `settings.rs`.
+//! at start, the slot (`slots.rs`), the typed reads (`setting.rs`) and the tests of `limpid.conf` all derive from it.
+//! This file holds no values: those are in `settings.rs`.
 //!
 //! Thread safety: constants and pure functions.
 
@@ -78,7 +80,17 @@ pub enum Refusal {
     Stop,
 }
 
-/// Takes the canonical text of a directive's kind; gives the text to keep, or the reason why not.
+/// Where a directive's value lives while the server runs, for those who read it without a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// Words of its own, as many as its kind needs; which ones follows from its place in the table.
+    Own,
+    /// This bit of the one word that switches share of which somebody asks for all at once.
+    Bit(u8),
+}
+
+/// Takes the canonical text of a directive's kind; gives the text to keep, which may be another one (Redis clamps some
+/// numbers in silence) and passes the check unchanged, or the reason why not, in Redis's words.
 pub type Check = fn(&str) -> Result<String, String>;
 
 /// One directive of the configuration.
@@ -96,6 +108,7 @@ pub struct Directive {
     pub change: Change,
     /// A pattern of CONFIG GET does not find it; its name does. For what only tests of other servers use.
     pub is_hidden: bool,
+    pub slot: Slot,
     pub support: Support,
     /// Live: what it does. Otherwise: why it has no effect, as a clause that reads well after `name: `.
     pub summary: &'static str,
@@ -118,6 +131,7 @@ impl Directive {
             check: None,
             change,
             is_hidden: false,
+            slot: Slot::Own,
             support,
             summary,
         }
@@ -174,6 +188,11 @@ impl Directive {
 
     pub(super) const fn protected(self) -> Self {
         Directive { change: Change::Protected, ..self }
+    }
+
+    /// Of the switches that share a word.
+    pub(super) const fn bit(self, bit: u8) -> Self {
+        Directive { slot: Slot::Bit(bit), ..self }
     }
 
     /// Whether the canonical `text` switches on a feature that Limpid does not have.

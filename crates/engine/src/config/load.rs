@@ -12,11 +12,15 @@
 
 use super::directive::{Directive, FileOnly, Kind, Refusal, Support};
 use super::known::{DirectiveIndex, find, find_file_only, suggestion};
+use super::setting::Setting;
 use super::settings::Settings;
 use super::{line, value};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+
+const ADMIN_PORT: Setting<u16> = Setting::of("admin-port");
+const ASKS_FOR_TOKEN: Setting<bool> = Setting::is_given("admin-token");
 
 /// The server's name and version as error messages give it.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -221,10 +225,10 @@ impl Loader {
     /// The admin port shows keys, clients and profiles: beyond this machine it has to ask for a token.
     fn refuse_open_admin_port(&self) -> Result<(), ConfigError> {
         let settings = &self.settings;
-        let bind = settings.admin_bind();
+        let bind = settings.text("admin-bind");
         let is_loopback =
             bind == "localhost" || bind.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-        if settings.admin_port() == 0 || is_loopback || settings.admin_token().is_some() {
+        if settings.read(ADMIN_PORT) == 0 || is_loopback || settings.read(ASKS_FOR_TOKEN) {
             return Ok(());
         }
         let reason = format!(
@@ -285,15 +289,15 @@ mod tests {
         assert_eq!(reason("save"), "wrong number of arguments");
         assert_eq!(reason("databases 0"), "argument must be between 1 and 16384 inclusive");
         assert_eq!(reason("databases 16385"), "argument must be between 1 and 16384 inclusive");
-        assert_eq!(load("databases 16384").unwrap().0.databases(), 16384);
+        assert_eq!(load("databases 16384").unwrap().0.text("databases"), "16384");
         assert!(!load("requirepass secret word").unwrap_err().to_string().contains("secret"));
     }
 
     #[test]
     fn later_lines_win() {
         let (settings, _) = load("# a comment\n\tPORT 7000\nport 7001\nbind 127.0.0.1 ::1").unwrap();
-        assert_eq!(settings.port(), 7001);
-        assert_eq!(settings.bind(), ["127.0.0.1", "::1"]);
+        assert_eq!(settings.text("port"), "7001");
+        assert_eq!(settings.words("bind"), ["127.0.0.1", "::1"]);
         assert!(load("appendonly yes\nappendonly no").is_ok());
         assert!(load("replicaof 10.0.0.1 6379\nslaveof no one").is_ok());
     }

@@ -1,21 +1,23 @@
-//! The settings of a running server: every directive's canonical text, and the typed reads of those that are read
-//! rarely. CONFIG GET and CONFIG SET are the two functions here, without their replies.
+//! The settings of a running server: every directive's canonical text, and its value in its slot. CONFIG GET and CONFIG
+//! SET are the two functions here, without their replies.
 //!
-//! It does no I/O: files are read and written by the server, lines are taken in by `load.rs`, the values that the data
-//! path reads live in `hot.rs`.
+//! It does no I/O: files are read and written by the server, lines are taken in by `load.rs`. It gives no directive a
+//! function of its own: who reads one names it (`setting.rs`).
 //!
 //! Invariants:
 //! 1. CONFIG SET changes all of its directives or none.
 //! 2. An absent feature is never on: its text is always one of its off values.
-//! 3. A hot value and its text are written under the same lock.
-//!
+//! 3. A slot and its text are written under the same lock.
 //! 4. CONFIG REWRITE writes what was asked for, which may be more than the system allowed.
 //!
-//! Thread safety: shared as an `Arc`; texts are behind one `RwLock`, hot values in atomics. One CONFIG SET at a time.
+//! Thread safety: shared as an `Arc`; texts are behind one `RwLock`, slots are atomics. One CONFIG SET at a time.
 
+use super::choices::Access;
 use super::directive::{Change, Directive, Support};
-use super::hot::Hot;
 use super::known::{DirectiveIndex, directives, find};
+use super::setting::Setting;
+use super::slots::Slots;
+use super::typed::Value;
 use super::value;
 use crate::glob::Glob;
 use parking_lot::{Mutex, RwLock};
@@ -23,34 +25,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::OnceLock;
-use subtle::ConstantTimeEq;
 
-/// Who may use something dangerous.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    NoOne,
-    Everyone,
-    /// Clients on this machine: loopback addresses and unix sockets.
-    Local,
-}
-
-impl Access {
-    /// Whether a client may, given whether it is on this machine.
-    pub fn allows(self, is_local: bool) -> bool {
-        match self {
-            Access::NoOne => false,
-            Access::Everyone => true,
-            Access::Local => is_local,
-        }
-    }
-}
-
-/// Which hash the keyspace uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HashFunction {
-    Foldhash,
-    Siphash,
-}
+/// Who may change what is protected.
+const ENABLE_PROTECTED_CONFIGS: Setting<Access> = Setting::of("enable-protected-configs");
 
 /// Called for CONFIG REWRITE.
 type RewriteHook = Box<dyn Fn(&Settings) -> io::Result<()> + Send + Sync>;
@@ -79,7 +56,7 @@ struct Replaced {
 
 /// All settings.
 pub struct Settings {
-    pub(super) hot: Hot,
+    slots: Slots,
     /// Canonical texts by directive index.
     texts: RwLock<Vec<String>>,
     /// What was asked for, where the system allowed only another value.
@@ -106,13 +83,9 @@ impl Default for Settings {
 impl Settings {
     /// Every directive at its default.
     pub fn new() -> Settings {
-        let hot = Hot::default();
-        for directive in directives() {
-            hot.apply(directive.name, directive.default);
-        }
         let texts = RwLock::new(directives().map(|d| d.default.to_owned()).collect());
         Settings {
-            hot,
+            slots: Slots::new(),
             texts,
             wanted: RwLock::default(),
             setting: Mutex::default(),
@@ -195,7 +168,7 @@ impl Settings {
     /// The changes that `pairs` ask for, in canonical texts, or the error reply.
     fn accepted(&self, pairs: &[(&[u8], &[u8])], is_local: bool) -> Result<Vec<Accepted>, String> {
         let mut chosen: Vec<(DirectiveIndex, &'static Directive, String)> = Vec::with_capacity(pairs.len());
-        let may_change_protected = self.enable_protected_configs().allows(is_local);
+        let may_change_protected = self.read(ENABLE_PROTECTED_CONFIGS).allows(is_local);
         for (name, _) in pairs {
             let asked = String::from_utf8_lossy(name).into_owned();
             let Some((index, directive)) = find(name) else {
@@ -238,7 +211,7 @@ impl Settings {
         let mut wanted = self.wanted.write();
         let mut before = Vec::with_capacity(accepted.len());
         for Accepted { index, directive, asked, text } in accepted {
-            self.hot.apply(directive.name, &text);
+            self.slots.store(index, directive, &text);
             let Some(place) = texts.get_mut(index) else { continue };
             let text = std::mem::replace(place, text);
             before.push(Replaced { index, directive, asked, text, wanted: wanted.remove(&index) });
@@ -252,7 +225,7 @@ impl Settings {
         let mut wanted = self.wanted.write();
         // An alias may have changed the same directive twice: the first text is the one that was.
         for old in before.iter().rev() {
-            self.hot.apply(old.directive.name, &old.text);
+            self.slots.store(old.index, old.directive, &old.text);
             if let Some(place) = texts.get_mut(old.index) {
                 place.clone_from(&old.text);
             }
@@ -304,7 +277,7 @@ impl Settings {
     pub(super) fn put(&self, index: DirectiveIndex, directive: &Directive, text: String) {
         debug_assert!(!directive.is_absent_feature(&text));
         let mut texts = self.texts.write();
-        self.hot.apply(directive.name, &text);
+        self.slots.store(index, directive, &text);
         if let Some(place) = texts.get_mut(index) {
             *place = text;
         }
@@ -322,80 +295,15 @@ impl Settings {
         found.map(|(index, _)| self.text_at(index)).unwrap_or_default()
     }
 
-    fn number(&self, name: &str) -> u64 {
-        self.text(name).parse().unwrap_or(0)
+    /// The words of the list that the directive `name` holds.
+    pub fn words(&self, name: &str) -> Vec<String> {
+        self.text(name).split_whitespace().map(str::to_owned).collect()
     }
 
-    fn access(&self, name: &str) -> Access {
-        match self.text(name).as_str() {
-            "yes" => Access::Everyone,
-            "local" => Access::Local,
-            _ => Access::NoOne,
-        }
-    }
-}
-
-/// Settings that are read at start or rarely; each read takes the texts' lock for a moment.
-impl Settings {
-    /// Addresses to listen on, a leading `-` kept.
-    pub fn bind(&self) -> Vec<String> {
-        self.text("bind").split_whitespace().map(str::to_owned).collect()
-    }
-    /// 0 listens on no TCP port.
-    pub fn port(&self) -> u16 {
-        self.text("port").parse().unwrap_or(0)
-    }
-    pub fn unixsocket(&self) -> Option<String> {
-        Some(self.text("unixsocket")).filter(|path| !path.is_empty())
-    }
-    /// `None` leaves the permissions to umask.
-    pub fn unixsocketperm(&self) -> Option<u32> {
-        u32::from_str_radix(&self.text("unixsocketperm"), 8).ok().filter(|permissions| *permissions != 0)
-    }
-    pub fn tcp_backlog(&self) -> u32 {
-        self.text("tcp-backlog").parse().unwrap_or(0)
-    }
-    /// Worker threads; `None` is one per core.
-    pub fn io_threads(&self) -> Option<usize> {
-        self.text("io-threads").parse().ok().filter(|threads| *threads != 0)
-    }
-    /// At least 1.
-    pub fn databases(&self) -> usize {
-        usize::try_from(self.number("databases")).unwrap_or(1).max(1)
-    }
-    pub fn hash_function(&self) -> HashFunction {
-        if self.text("hash-function") == "siphash" { HashFunction::Siphash } else { HashFunction::Foldhash }
-    }
-    /// 0 is off.
-    pub fn admin_port(&self) -> u16 {
-        self.text("admin-port").parse().unwrap_or(0)
-    }
-    pub fn admin_bind(&self) -> String {
-        self.text("admin-bind")
-    }
-    /// `None` asks for no token.
-    pub fn admin_token(&self) -> Option<String> {
-        Some(self.text("admin-token")).filter(|token| !token.is_empty())
-    }
-    pub fn enable_debug_command(&self) -> Access {
-        self.access("enable-debug-command")
-    }
-    pub fn enable_protected_configs(&self) -> Access {
-        self.access("enable-protected-configs")
-    }
-    /// Percentiles for INFO latencystats, 0 to 100, in the order they are to be printed.
-    pub fn latency_tracking_info_percentiles(&self) -> Vec<f64> {
-        let text = self.text("latency-tracking-info-percentiles");
-        text.split_whitespace().filter_map(|percentile| percentile.parse().ok()).collect()
-    }
-    pub fn requirepass(&self) -> String {
-        self.text("requirepass")
-    }
-    /// Whether `given` is the password, in a time that tells nothing about how much of it is right. Anything is right
-    /// when no password is set.
-    pub fn is_password(&self, given: &[u8]) -> bool {
-        let password = self.requirepass();
-        password.is_empty() || bool::from(password.as_bytes().ct_eq(given))
+    /// The value of one directive: a relaxed load or a few from a fixed place, cheap enough for every command.
+    #[inline(always)]
+    pub fn read<T: Value>(&self, setting: Setting<T>) -> T {
+        T::of(|word| self.slots.load(setting.word + word))
     }
 }
 
@@ -418,6 +326,9 @@ fn set_error(asked: &str, reason: &str) -> String {
 mod tests {
     use super::*;
 
+    const MAXMEMORY: Setting<u64> = Setting::of("maxmemory");
+    const MAXCLIENTS: Setting<u32> = Setting::of("maxclients");
+
     fn set(settings: &Settings, pairs: &[(&str, &str)]) -> Result<Vec<&'static str>, String> {
         let pairs: Vec<(&[u8], &[u8])> = pairs.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
         settings.set(&pairs, true).map(|changed| changed.into_iter().map(|d| d.name).collect())
@@ -434,7 +345,7 @@ mod tests {
         assert_eq!(set("0").map(|changed| changed.len()), Ok(0));
         let error = set("2").expect_err("the threads run already");
         assert!(error.contains("'io-threads'") && error.contains("restart"), "{error}");
-        assert_eq!(settings.io_threads(), None);
+        assert_eq!(settings.text("io-threads"), "0");
         let error = settings.set(&[(b"tls-port", b"6380")], true).expect_err("there is no TLS");
         assert!(error.contains("not supported"), "{error}");
     }
@@ -489,7 +400,7 @@ mod tests {
             [("foo", "1"), ("timeout", "x"), ("io-threads", "2"), ("appendonly", "yes"), ("maxmemory", "3")]
         {
             assert!(set(&settings, &[("maxmemory", "100"), wrong]).is_err());
-            assert_eq!((settings.text("maxmemory").as_str(), settings.maxmemory_bytes()), ("0", 0));
+            assert_eq!((settings.text("maxmemory").as_str(), settings.read(MAXMEMORY)), ("0", 0));
         }
     }
 
@@ -553,7 +464,7 @@ mod tests {
         assert_eq!(error, Err(expected.to_owned()));
         let texts = ["loglevel", "maxmemory", "maxclients", "timeout"].map(|name| settings.text(name));
         assert_eq!(texts, ["notice", "0", "10000", "0"]);
-        assert_eq!((settings.maxmemory_bytes(), settings.maxclients()), (0, 10_000));
+        assert_eq!((settings.read(MAXMEMORY), settings.read(MAXCLIENTS)), (0, 10_000));
         let heard = heard.lock();
         let last: Vec<(&str, &str)> =
             heard.iter().skip(3).map(|(name, text)| (*name, text.as_str())).collect();
@@ -574,7 +485,7 @@ mod tests {
         let (index, _) = find(b"maxclients").unwrap();
         settings.make_do("maxclients", "900");
         settings.make_do("maxclients", "800");
-        assert_eq!((settings.text("maxclients").as_str(), settings.maxclients()), ("800", 800));
+        assert_eq!((settings.text("maxclients").as_str(), settings.read(MAXCLIENTS)), ("800", 800));
         assert_eq!(settings.wanted_at(index), "10000");
         set(&settings, &[("maxclients", "800")]).unwrap();
         assert_eq!(settings.wanted_at(index), "800");
@@ -592,31 +503,11 @@ mod tests {
     }
 
     #[test]
-    fn passwords() {
+    fn lists_are_read_as_words() {
         let settings = Settings::new();
-        assert!(settings.is_password(b"anything") && !settings.requires_password());
-        set(&settings, &[("requirepass", "secret")]).unwrap();
-        assert!(settings.requires_password());
-        assert!(
-            settings.is_password(b"secret") && !settings.is_password(b"Secret") && !settings.is_password(b"")
-        );
-        set(&settings, &[("requirepass", "")]).unwrap();
-        assert!(!settings.requires_password());
-    }
-
-    #[test]
-    fn typed_reads_of_the_defaults() {
-        let settings = Settings::new();
-        assert_eq!((settings.port(), settings.admin_port(), settings.databases()), (6379, 8080, 16));
-        assert_eq!(settings.bind(), ["*", "-::*"]);
-        assert_eq!(
-            (settings.unixsocket(), settings.unixsocketperm(), settings.io_threads()),
-            (None, None, None)
-        );
-        assert_eq!(settings.enable_debug_command(), Access::NoOne);
-        assert_eq!(settings.hash_function(), HashFunction::Foldhash);
-        assert_eq!(settings.latency_tracking_info_percentiles(), [50.0, 99.0, 99.9]);
-        assert_eq!((settings.admin_bind().as_str(), settings.admin_token()), ("127.0.0.1", None));
-        assert_eq!(settings.tcp_backlog(), 511);
+        assert_eq!(settings.words("bind"), ["*", "-::*"]);
+        assert_eq!(settings.words("latency-tracking-info-percentiles"), ["50", "99", "99.9"]);
+        set(&settings, &[("bind", "")]).unwrap();
+        assert_eq!(settings.words("bind"), Vec::<String>::new());
     }
 }

@@ -1,6 +1,7 @@
 //! Every directive that Redis 7.2 and Valkey 9 know, and Limpid's own, as plain constants.
 //!
-//! A directive is one literal in the section it belongs to; nothing is registered anywhere else. The rule for an
+//! A directive is one literal in the section it belongs to; nothing is registered anywhere else, and its slot follows
+//! from its place. The rule for an
 //! absent feature: its "on" value **stops** the start when ignoring it would lose data (a log, a replica, a cluster
 //! that is not there) or protection (encryption, access rules, renamed commands); otherwise it **warns**.
 //!

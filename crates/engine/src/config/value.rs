@@ -1,5 +1,9 @@
 //! Reads the value of a directive: words in, the canonical text (what CONFIG GET prints) or the reason why not out.
 //!
+//! What single directives ask of their value beyond its kind stands beside their literals: functions that take the
+//! canonical text and give the text to keep, which passes them unchanged, or the reason why not. They look at nothing else:
+//! whether a port is free or a directory exists is found out by whoever acts on the change.
+//!
 //! The reasons are Redis's own texts, because people search for them. Nothing is stored here, and nothing here knows
 //! which feature a value switches on.
 //!
@@ -26,7 +30,7 @@ fn of_kind(directive: &Directive, words: &[&[u8]], current: &str) -> Result<Stri
             several => several.iter().map(|word| word.to_vec()).collect(),
         };
         let split: Vec<&str> = split.iter().map(|word| utf8(word)).collect::<Result<_, _>>()?;
-        return list(directive, &split, current);
+        return list(directive.kind, &split, current);
     }
     let [word] = words else { return Err("wrong number of arguments".to_owned()) };
     scalar(directive.kind, utf8(word)?)
@@ -75,12 +79,11 @@ fn scalar(kind: Kind, word: &str) -> Result<String, String> {
     }
 }
 
-fn list(directive: &Directive, words: &[&str], current: &str) -> Result<String, String> {
-    match directive.kind {
-        Kind::Words { min, max } if words.len() < min || words.len() > max => Err(match directive.name {
-            "bind" => "Too many bind addresses specified.".to_owned(),
-            _ => "wrong number of arguments".to_owned(),
-        }),
+fn list(kind: Kind, words: &[&str], current: &str) -> Result<String, String> {
+    match kind {
+        Kind::Words { min, max } if words.len() < min || words.len() > max => {
+            Err("wrong number of arguments".to_owned())
+        }
         Kind::Percentiles => percentiles(words),
         Kind::OutputBufferLimit => output_buffer_limits(words, current),
         Kind::Save => save_points(words),
@@ -133,6 +136,16 @@ pub fn memory_bytes(word: &str) -> Option<u64> {
     };
     let number = if digits.is_empty() { 0 } else { digits.parse::<u64>().ok()? };
     number.checked_mul(multiplier)
+}
+
+/// A canonical number as Redis clamps some in silence.
+pub(super) fn clamped(text: &str, least: i64, most: i64) -> String {
+    text.parse::<i64>().map_or_else(|_| text.to_owned(), |number| number.clamp(least, most).to_string())
+}
+
+/// The text if `is_good`, else `reason`.
+pub(super) fn kept_if(is_good: bool, text: &str, reason: &str) -> Result<String, String> {
+    if is_good { Ok(text.to_owned()) } else { Err(reason.to_owned()) }
 }
 
 fn size(word: &str, min: u64, max: u64) -> Result<u64, String> {

@@ -5,18 +5,22 @@
 //!
 //! Thread safety: one `Admission` per worker.
 
+use crate::config::Setting;
 use crate::error::CommandError;
 use crate::registry::Entry;
 use crate::run::ctx::Ctx;
 use crate::run::prepared::Prepared;
 use crate::spec::command::{Command, Run};
 use crate::spec::flags::{DENYOOM, NO_AUTH, NO_MULTI};
-use crate::state::instance::{Instance, policy_of};
+use crate::state::instance::{Instance, MAXMEMORY, MAXMEMORY_POLICY};
 use keyspace::eviction::{Evictor, Policy};
 use keyspace::{Databases, Journal};
 
 /// Keys evicted at a time at most; what is still too much then is left to the next commands and the timer.
 const EVICTIONS_MAX: usize = 64;
+
+/// Keys compared for each one evicted.
+const MAXMEMORY_SAMPLES: Setting<usize> = Setting::of("maxmemory-samples");
 
 /// What a worker keeps to evict well.
 pub(crate) struct Admission {
@@ -65,16 +69,16 @@ impl Admission {
         databases: &Databases,
         journal: &mut Journal,
     ) -> Room {
-        let limit = instance.settings.maxmemory_bytes();
+        let limit = instance.settings.read(MAXMEMORY);
         if limit == 0 || instance.limited_bytes() <= limit {
             return Room::Enough;
         }
-        let policy = policy_of(&instance.settings);
+        let policy = instance.settings.read(MAXMEMORY_POLICY);
         if policy != self.policy {
             self.policy = policy;
             self.evictor.reset();
         }
-        let samples = instance.settings.maxmemory_samples() as usize;
+        let samples = instance.settings.read(MAXMEMORY_SAMPLES);
         for _ in 0..EVICTIONS_MAX {
             if self.evictor.evict_one(databases, policy, samples, journal).is_none() {
                 return if databases.has_unused(journal.worker) { Room::Unused } else { Room::Lacking };

@@ -14,6 +14,7 @@
 //!
 //! Thread safety: one `Executor` per worker.
 
+use crate::config::Setting;
 use crate::registry::Registry;
 use crate::run::admission::{Admission, Refusal, Room, admit};
 use crate::run::contention::{Contention, Loss, Lost, id_of};
@@ -38,6 +39,9 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use wire::{Args, Mark, Reply};
+
+const LFU_DECAY_TIME_MINUTES: Setting<u32> = Setting::of("lfu-decay-time");
+const ACTIVE_EXPIRE_EFFORT: Setting<usize> = Setting::of("active-expire-effort");
 
 /// Most requests of one batch: after so many, other connections are served.
 pub const BATCH_MAX: usize = 64;
@@ -211,14 +215,14 @@ impl Executor {
             };
         }
         let Station { worker, passage, journal, admission, contention, traffic, unused_ticks, .. } = station;
-        let decay_seconds = instance.settings.lfu_decay_time_minutes() * 60;
+        let decay_seconds = instance.settings.read(LFU_DECAY_TIME_MINUTES).saturating_mul(60);
         journal.decay_seconds = u16::try_from(decay_seconds).unwrap_or(u16::MAX);
         let Some(databases) = passage.enter(&instance.gate) else {
             passage.turn_away(&instance.gate, &mut station.timer);
             return Due::Soon;
         };
         contention.let_go(&databases);
-        let budget = EXPIRE_PER_TICK * usize::from(instance.settings.active_expire_effort());
+        let budget = EXPIRE_PER_TICK * instance.settings.read(ACTIVE_EXPIRE_EFFORT);
         let mut more = false;
         for (_, database) in databases.iter() {
             if instance.expires_actively() {
@@ -557,7 +561,7 @@ mod tests {
         let (instance, mut places) =
             Instance::new(registry, Arc::new(Settings::new()), 1, 0x5eed, "0".repeat(40), None);
         let mut executor = Executor::new(Arc::new(instance), 0, places.remove(0), 1);
-        for (minutes, seconds) in [("0", 0), ("3", 180), ("10000", u16::MAX)] {
+        for (minutes, seconds) in [("0", 0), ("3", 180), ("10000", u16::MAX), ("2147483647", u16::MAX)] {
             let change = [(&b"lfu-decay-time"[..], minutes.as_bytes())];
             executor.instance.settings.set(&change, true).expect("a setting");
             executor.tick(false);

@@ -7,6 +7,7 @@
 //!
 //! Thread safety: works on the worker's own recorder, locked for the batch.
 
+use crate::config::Setting;
 use crate::run::ctx::{AloneCtx, Ctx};
 use crate::run::prepared::Prepared;
 use crate::spec::command::{Command, Outcome};
@@ -22,6 +23,12 @@ use observe::record::latency::{HOLD_NS, Stage};
 use observe::record::{Observer, Recorder};
 use std::cell::Cell;
 use std::sync::atomic::Ordering::Relaxed;
+
+/// 0 logs every command, -1 none.
+const SLOWLOG_LOG_SLOWER_THAN_US: Setting<i64> = Setting::of("slowlog-log-slower-than");
+const SLOWLOG_MAX_LEN: Setting<usize> = Setting::of("slowlog-max-len");
+/// 0 is off.
+const LATENCY_MONITOR_THRESHOLD_MS: Setting<u64> = Setting::of("latency-monitor-threshold");
 
 /// Below this threshold of the slow log every command is timed, not only a sample of the fast ones.
 const SLOW_LOG_COMPLETE_US: i64 = 100;
@@ -65,7 +72,7 @@ pub(crate) struct Timing {
 
 impl Clock {
     pub(crate) fn new(arrived: Arrival, others_ready: u32, instance: &Instance) -> Clock {
-        let threshold_us = instance.settings.slowlog_log_slower_than_us();
+        let threshold_us = instance.settings.read(SLOWLOG_LOG_SLOWER_THAN_US);
         Clock {
             spent_ns: Cell::new(0),
             arrived,
@@ -169,7 +176,7 @@ fn time(ran: &Ran<'_>, recorder: &mut Recorder, instance: &Instance, client: &Cl
     let at_seconds = || instance.to_unix_ms(now_ms) / 1000;
     let is_slow = clock.threshold_us >= 0 && run_us >= clock.threshold_us as u64;
     if let (true, Some(entry)) = (is_slow && !command.flags.has(SKIP_SLOWLOG), request.entry) {
-        let max = instance.settings.slowlog_max_len() as usize;
+        let max = instance.settings.read(SLOWLOG_MAX_LEN);
         instance.slow_log.add(max, |id| SlowCommand {
             id,
             at_seconds: at_seconds(),
@@ -179,7 +186,7 @@ fn time(ran: &Ran<'_>, recorder: &mut Recorder, instance: &Instance, client: &Cl
             client_name: client.names.lock().name.clone(),
         });
     }
-    let threshold_ms = instance.settings.latency_monitor_threshold_ms();
+    let threshold_ms = instance.settings.read(LATENCY_MONITOR_THRESHOLD_MS);
     if threshold_ms > 0 && run_us / 1000 >= threshold_ms {
         let event = if command.flags.has(FAST) { "fast-command" } else { "command" };
         instance.spikes.add(event, at_seconds(), run_us / 1000);

@@ -8,6 +8,7 @@
 //!
 //! Thread safety: works on one session inside one batch.
 
+use crate::config::Setting;
 use crate::error::CommandError;
 use crate::run::contention::{Contention, Loss, Lost, STRIPES_MAX};
 use crate::run::ctx::Ctx;
@@ -22,6 +23,9 @@ use keyspace::hash::stripe_of;
 use keyspace::{Databases, Journal};
 use std::sync::atomic::Ordering::Relaxed;
 use wire::Reply;
+
+/// Unfinished requests that the server holds for one client, those between MULTI and EXEC included.
+pub const CLIENT_QUERY_BUFFER_LIMIT_BYTES: Setting<usize> = Setting::of("client-query-buffer-limit");
 
 /// Ends every watch of a session: the stripes find out by themselves that nobody has the flag any more.
 pub fn unwatch(session: &mut Session) {
@@ -70,8 +74,8 @@ pub(crate) fn queue(ctx: &mut Ctx<'_>, request: &Prepared<'_>, command: &'static
         return ctx.reply.simple("QUEUED");
     }
     let bytes = size_of::<Queued>() + request.args.owned_bytes();
-    let limit = ctx.instance.settings.client_query_buffer_limit_bytes();
-    if (ctx.session.watched_bytes + multi.queued_bytes + bytes) as u64 > limit {
+    let limit = ctx.instance.settings.read(CLIENT_QUERY_BUFFER_LIMIT_BYTES);
+    if ctx.session.watched_bytes + multi.queued_bytes + bytes > limit {
         **multi = Multi { broken: true, ..Multi::default() };
         ctx.session.show_transaction();
         return ctx.reply.error(CommandError::TRANSACTION_TOO_LONG.text());

@@ -9,7 +9,7 @@
 //!
 //! Thread safety: Sync; every field says how.
 
-use crate::config::{HashFunction, MaxmemoryPolicy, Settings};
+use crate::config::{HashFunction, Observers, Setting, Settings};
 use crate::registry::Registry;
 use crate::state::clients::Clients;
 use crate::state::counters::Counters;
@@ -31,6 +31,15 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Bytes that may be in use; 0 is no limit.
+pub const MAXMEMORY: Setting<u64> = Setting::of("maxmemory");
+/// Which keys go when that is reached.
+pub const MAXMEMORY_POLICY: Setting<Policy> = Setting::of("maxmemory-policy");
+
+const DATABASES: Setting<usize> = Setting::of("databases");
+const HASH_FUNCTION: Setting<HashFunction> = Setting::of("hash-function");
+const OBSERVERS: Setting<Observers> = Setting::of("profiling");
 
 /// How far wall clock and monotonic clock may drift apart before it is called a jump and absolute deadlines follow it.
 const JUMP_MS: i64 = 500;
@@ -113,11 +122,11 @@ impl Instance {
         config_file: Option<String>,
     ) -> (Instance, Vec<Place>) {
         clock::calibrate();
-        let hasher = match settings.hash_function() {
+        let hasher = match settings.read(HASH_FUNCTION) {
             HashFunction::Foldhash => KeyHasher::fold(seed),
             HashFunction::Siphash => KeyHasher::sip(),
         };
-        let databases = Databases::new(settings.databases());
+        let databases = Databases::new(settings.read(DATABASES));
         let waiting = Arc::clone(databases.waiting());
         let (gate, mut places) = Gate::new(databases, workers + 1);
         let visitor = places.pop().expect("one place more than workers");
@@ -128,7 +137,7 @@ impl Instance {
         let instance = Instance {
             registry,
             gate,
-            nowhere: Databases::new(settings.databases()),
+            nowhere: Databases::new(settings.read(DATABASES)),
             waiting,
             clients: Clients::default(),
             hasher,
@@ -296,24 +305,10 @@ impl Instance {
 }
 
 fn switches_of(settings: &Settings) -> Switches {
-    let on = settings.observers();
+    let on = settings.read(OBSERVERS);
     let mut switches = Switches { profiling: !on.is_off(), ..Switches::default() };
     Observer::all().for_each(|observer| switches.set(observer, on.is_on(observer)));
     switches
-}
-
-/// The eviction policy that the settings name.
-pub fn policy_of(settings: &Settings) -> Policy {
-    match settings.maxmemory_policy() {
-        MaxmemoryPolicy::NoEviction => Policy::NoEviction,
-        MaxmemoryPolicy::AllkeysLru => Policy::AllKeysLru,
-        MaxmemoryPolicy::AllkeysLfu => Policy::AllKeysLfu,
-        MaxmemoryPolicy::AllkeysRandom => Policy::AllKeysRandom,
-        MaxmemoryPolicy::VolatileLru => Policy::VolatileLru,
-        MaxmemoryPolicy::VolatileLfu => Policy::VolatileLfu,
-        MaxmemoryPolicy::VolatileRandom => Policy::VolatileRandom,
-        MaxmemoryPolicy::VolatileTtl => Policy::VolatileTtl,
-    }
 }
 
 fn wall_ms() -> i64 {

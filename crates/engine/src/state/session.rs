@@ -8,6 +8,7 @@
 //!
 //! Thread safety: owned by the worker that serves the connection; moves with it.
 
+use crate::config::Setting;
 use crate::registry::Entry;
 use crate::state::clients::Client;
 use keyspace::WatchFlag;
@@ -15,6 +16,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use wire::OwnedArgs;
+
+/// Whether there is a password: new connections start unauthenticated.
+pub const REQUIRES_PASSWORD: Setting<bool> = Setting::is_given("requirepass");
 
 /// What CLIENT REPLY set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -6,8 +6,12 @@
 //! Thread safety: reads atomics, /proc, and each database's counters through the gate's shared side.
 
 use engine::Instance;
+use engine::config::Setting;
+use engine::state::instance::MAXMEMORY;
 use observe::report::metrics::{Exposition, Kind};
 use std::sync::atomic::Ordering::Relaxed;
+
+const MAXCLIENTS: Setting<u32> = Setting::of("maxclients");
 
 /// One database that has keys.
 pub struct DatabaseFigures {
@@ -89,14 +93,14 @@ pub fn write(out: &mut Exposition, instance: &Instance, server: &ServerFigures) 
 }
 
 fn process(out: &mut Exposition, instance: &Instance, server: &ServerFigures) {
-    let settings = &instance.settings;
+    let (policy, port) = (instance.settings.text("maxmemory-policy"), instance.settings.text("port"));
     out.single("redis_up", Kind::Gauge, "1: the server answered.", 1.0);
     let labels = [
         ("redis_version", commands::connection::REDIS_VERSION),
         ("redis_mode", "standalone"),
         ("role", "master"),
-        ("maxmemory_policy", settings.maxmemory_policy().name()),
-        ("tcp_port", &settings.port().to_string()),
+        ("maxmemory_policy", &policy),
+        ("tcp_port", &port),
         ("run_id", &instance.run_id),
         ("process_id", &std::process::id().to_string()),
         ("os", std::env::consts::OS),
@@ -189,7 +193,7 @@ fn clients(out: &mut Exposition, instance: &Instance, server: &ServerFigures) {
     for (name, help, value) in [
         ("redis_connected_clients", "Clients.", server.clients as f64),
         ("redis_blocked_clients", "Clients in a blocking command: there is none yet.", 0.0),
-        ("redis_config_maxclients", "The setting maxclients.", f64::from(instance.settings.maxclients())),
+        ("redis_config_maxclients", "The setting maxclients.", f64::from(instance.settings.read(MAXCLIENTS))),
     ] {
         out.single(name, Kind::Gauge, help, value);
     }
@@ -219,7 +223,7 @@ fn clients(out: &mut Exposition, instance: &Instance, server: &ServerFigures) {
 fn memory(out: &mut Exposition, instance: &Instance, server: &ServerFigures) {
     let used = server.memory_used_bytes as f64;
     let resident = server.memory_resident_bytes as f64;
-    let limit = instance.settings.maxmemory_bytes() as f64;
+    let limit = instance.settings.read(MAXMEMORY) as f64;
     let startup = instance.counters.memory_startup_bytes.load(Relaxed) as f64;
     let allocator = instance.allocator.get().map(|allocator| (allocator.figures)()).unwrap_or_default();
     let rates = instance.rates.per_second(instance.now_ms());

@@ -10,6 +10,7 @@ use super::access::encoded;
 use super::figures::ServerFigures;
 use commands::profile::Evidence;
 use engine::Instance;
+use engine::state::instance::MAXMEMORY;
 use observe::name::Name;
 use observe::report::findings::{Level, findings};
 use observe::report::value::{Node, bytes, duration};
@@ -86,7 +87,7 @@ pub fn index(instance: &Instance, data_port: u16, token: Option<&[u8]>) -> Strin
 fn tiles(html: &mut String, instance: &Instance, server: &ServerFigures, overview: &Node) {
     let figure = |name: &str| overview.get(name).and_then(Node::as_f64);
     let keys: usize = server.databases.iter().map(|database| database.keys).sum();
-    let limit = instance.settings.maxmemory_bytes();
+    let limit = instance.settings.read(MAXMEMORY);
     let of_limit =
         if limit == 0 { "memory".to_owned() } else { format!("memory of {}", bytes(limit as f64)) };
     let rates = instance.rates.per_second(instance.now_ms());

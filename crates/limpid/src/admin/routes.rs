@@ -44,7 +44,7 @@ pub struct State {
 
 /// All routes.
 pub fn router(instance: Arc<Instance>, sockets: Arc<Sockets>) -> Router {
-    let token = instance.settings.admin_token();
+    let token = Some(instance.settings.text("admin-token")).filter(|token| !token.is_empty());
     let state = Arc::new(State { instance, token, sockets, reporting: Arc::new(Semaphore::new(1)) });
     let guarded = Router::new()
         .route("/", get(index))

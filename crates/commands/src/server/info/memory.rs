@@ -8,7 +8,7 @@
 use super::process::{SYSTEM_MEMORY_BYTES, kilobytes_of};
 use super::{Report, human};
 use engine::run::ctx::Ctx;
-use engine::state::instance::{AllocatorFigures, Instance};
+use engine::state::instance::{AllocatorFigures, Instance, MAXMEMORY};
 use keyspace::Databases;
 use observe::record::Snapshot;
 use std::sync::atomic::Ordering::Relaxed;
@@ -85,8 +85,8 @@ pub(super) fn memory(report: &mut Report<'_>) {
     report.field("used_memory_profiling", report.snapshot.memory_bytes.iter().sum::<usize>());
     scripts(report);
     let settings = &report.instance.settings;
-    report.bytes("maxmemory", settings.maxmemory_bytes());
-    report.field("maxmemory_policy", settings.maxmemory_policy().name());
+    report.bytes("maxmemory", settings.read(MAXMEMORY));
+    report.field("maxmemory_policy", settings.text("maxmemory-policy"));
     fragmentation(report, &figures);
     report.field("mem_not_counted_for_evict", report.instance.clients.buffer_bytes());
     report.fields(&["mem_replication_backlog", "mem_total_replication_buffers"], 0);

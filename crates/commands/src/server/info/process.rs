@@ -38,7 +38,7 @@ pub(super) fn server(report: &mut Report<'_>) {
     report.field("process_id", std::process::id());
     report.field("process_supervised", settings.text("supervised"));
     report.field("run_id", &instance.run_id);
-    report.field("tcp_port", settings.port());
+    report.field("tcp_port", settings.text("port"));
     report.field("server_time_usec", unix_us);
     report.field("uptime_in_seconds", uptime_seconds);
     report.field("uptime_in_days", uptime_seconds / 86_400);
@@ -54,11 +54,14 @@ pub(super) fn server(report: &mut Report<'_>) {
 fn listeners(report: &mut Report<'_>) {
     let settings = &report.instance.settings;
     let mut listeners = Vec::new();
-    if settings.port() != 0 {
-        let binds: String = settings.bind().iter().map(|address| format!("bind={address},")).collect();
-        listeners.push(format!("name=tcp,{binds}port={}", settings.port()));
+    if settings.text("port") != "0" {
+        let binds: String = settings.words("bind").iter().map(|address| format!("bind={address},")).collect();
+        listeners.push(format!("name=tcp,{binds}port={}", settings.text("port")));
     }
-    listeners.extend(settings.unixsocket().map(|path| format!("name=unix,bind={path}")));
+    let path = settings.text("unixsocket");
+    if !path.is_empty() {
+        listeners.push(format!("name=unix,bind={path}"));
+    }
     for (number, listener) in listeners.iter().enumerate() {
         report.field(&format!("listener{number}"), listener);
     }

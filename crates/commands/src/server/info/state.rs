@@ -21,7 +21,7 @@ pub(super) fn clients(report: &mut Report<'_>) {
     let output = clients.iter().map(|client| client.output_bytes.load(Relaxed)).max();
     report.field("connected_clients", clients.len());
     report.field("cluster_connections", 0);
-    report.field("maxclients", report.instance.settings.maxclients());
+    report.field("maxclients", report.instance.settings.text("maxclients"));
     report.field("client_recent_max_input_buffer", input.unwrap_or(0));
     report.field("client_recent_max_output_buffer", output.unwrap_or(0));
     report.fields(&["blocked_clients", "tracking_clients", "pubsub_clients"], 0);

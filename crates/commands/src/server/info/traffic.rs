@@ -5,9 +5,12 @@
 //! Thread safety: reads merged copies and relaxed atomics.
 
 use super::Report;
+use engine::config::Setting;
 use observe::record::Traffic;
 use observe::record::latency::{CommandStats, Stage};
 use std::sync::atomic::Ordering::Relaxed;
+
+const LATENCY_TRACKING: Setting<bool> = Setting::of("latency-tracking");
 
 pub(super) fn stats(report: &mut Report<'_>) {
     let instance = report.instance;
@@ -124,10 +127,11 @@ pub(super) fn errorstats(report: &mut Report<'_>) {
 }
 
 pub(super) fn latencystats(report: &mut Report<'_>) {
-    if !report.instance.settings.latency_tracking() {
+    if !report.instance.settings.read(LATENCY_TRACKING) {
         return;
     }
-    let percentiles = report.instance.settings.latency_tracking_info_percentiles();
+    let percentiles = report.instance.settings.words("latency-tracking-info-percentiles");
+    let percentiles: Vec<f64> = percentiles.iter().filter_map(|percentile| percentile.parse().ok()).collect();
     let snapshot = std::mem::take(&mut report.snapshot);
     for stats in snapshot.latency.commands() {
         let run = stats.stage(Stage::Run);

@@ -3,18 +3,9 @@
 //! Thread safety: constants.
 
 use super::{INT_MAX, SIZE_MAX};
+use crate::config::choices::POLICIES;
 use crate::config::directive::{Directive, Kind, Refusal};
 
-const POLICIES: &[&str] = &[
-    "volatile-lru",
-    "volatile-lfu",
-    "volatile-random",
-    "volatile-ttl",
-    "allkeys-lru",
-    "allkeys-lfu",
-    "allkeys-random",
-    "noeviction",
-];
 const FREED_ASIDE: &str = "large values are always freed in the background, small ones at once";
 const NO_DEFRAG: &str = "there is no active defragmentation; MEMORY PURGE returns unused pages";
 

@@ -1,9 +1,10 @@
 //! Directives of the network: listening, limits on clients, worker threads.
 //!
-//! Thread safety: constants.
+//! Thread safety: constants and pure functions.
 
 use super::{INT_MAX, SIZE_MAX};
 use crate::config::directive::{Directive, Kind, Refusal};
+use crate::config::value::kept_if;
 
 const NO_MPTCP: &str = "connections are plain TCP, which MPTCP clients fall back to";
 const NO_COPY: &str = "values above 16 KiB are never copied into a reply";
@@ -12,10 +13,11 @@ const NO_RDMA: &str = "there is no RDMA transport; clients reach the server over
 pub(super) const DIRECTIVES: &[Directive] = &[
     Directive::live(
         "bind",
-        Kind::Words { min: 0, max: 16 },
+        Kind::Words { min: 0, max: usize::MAX },
         "* -::*",
         "Addresses to listen on; a leading '-' lets an address be missing on this machine.",
-    ),
+    )
+    .checked(bind_addresses),
     Directive::live(
         "port",
         Kind::Int { min: 0, max: 65535 },
@@ -165,3 +167,10 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     )
     .hidden(),
 ];
+
+/// Addresses that Redis has room for.
+const BIND_ADDRESSES_MAX: usize = 16;
+
+fn bind_addresses(text: &str) -> Result<String, String> {
+    kept_if(text.split(' ').count() <= BIND_ADDRESSES_MAX, text, "Too many bind addresses specified.")
+}

@@ -2,6 +2,7 @@
 //!
 //! Thread safety: constants.
 
+use crate::config::choices::Observers;
 use crate::config::directive::{Directive, Kind, Refusal};
 use observe::observers::OBSERVERS;
 
@@ -70,16 +71,18 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         Kind::Switch,
         "yes",
         "All observers at once: off stops every one of them, whatever its own switch says.",
-    ),
+    )
+    .bit(Observers::MASTER),
 ];
 
 /// One switch per observer, from its literal.
 pub(super) const SWITCHES: [Directive; OBSERVERS.len()] = {
-    const NONE: Directive = Directive::live("", Kind::Switch, "yes", "");
-    let mut switches = [NONE; OBSERVERS.len()];
+    let mut switches = [const { Directive::live("", Kind::Switch, "yes", "") }; OBSERVERS.len()];
     let mut at = 0;
     while at < OBSERVERS.len() {
-        switches[at] = Directive { name: OBSERVERS[at].directive, summary: OBSERVERS[at].switch, ..NONE };
+        let observer = &OBSERVERS[at];
+        switches[at] =
+            Directive::live(observer.directive, Kind::Switch, "yes", observer.switch).bit(at as u8);
         at += 1;
     }
     switches

@@ -1,10 +1,10 @@
 //! Directives of persistence. Limpid keeps its data in memory only so far, so the ones that promise more are absent.
 //!
-//! Thread safety: constants.
+//! Thread safety: constants and pure functions.
 
 use super::{INT_MAX, SIZE_MAX};
-use crate::config::check;
 use crate::config::directive::{Directive, Kind, Refusal};
+use crate::config::value::kept_if;
 
 const NO_SNAPSHOTS: &str = "there are no snapshots yet";
 const NO_LOG: &str = "there is no append-only log yet";
@@ -26,9 +26,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         Refusal::Stop,
         "there is no append-only log yet; ignoring this would lose the data you asked to keep",
     ),
-    Directive::accepted("dbfilename", Kind::Text, "dump.rdb", NO_SNAPSHOTS)
-        .checked(check::file_name)
-        .protected(),
+    Directive::accepted("dbfilename", Kind::Text, "dump.rdb", NO_SNAPSHOTS).checked(file_name).protected(),
     Directive::accepted("stop-writes-on-bgsave-error", Kind::Bool, "yes", NO_SNAPSHOTS),
     Directive::accepted("rdbcompression", Kind::Bool, "yes", NO_SNAPSHOTS),
     Directive::accepted("rdbchecksum", Kind::Bool, "yes", NO_SNAPSHOTS).at_start(),
@@ -67,3 +65,20 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     Directive::accepted("aof-rewrite-incremental-fsync", Kind::Bool, "yes", NO_LOG),
     Directive::accepted("aof-disable-auto-gc", Kind::Bool, "no", NO_LOG),
 ];
+
+fn file_name(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("dbfilename can't be empty".to_owned());
+    }
+    kept_if(!text.contains(['/', '\\']), text, "dbfilename can't be a path, just a filename")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_without_its_directory() {
+        assert!(file_name("dump.rdb").is_ok() && file_name("").is_err() && file_name("a/b").is_err());
+    }
+}

@@ -1,10 +1,10 @@
 //! Directives of the process: databases, log, supervision, shutdown, operating system.
 //!
-//! Thread safety: constants.
+//! Thread safety: constants and pure functions.
 
 use super::INT_MAX;
-use crate::config::check;
 use crate::config::directive::{Directive, Kind, Refusal};
+use crate::config::value::{clamped, kept_if, lenient_integer};
 
 /// A database in use takes some 144 KB before its first key, for its stripes: this many take 2.3 GB, which a machine may
 /// have. Redis takes any C `int`, and ends with too little memory.
@@ -93,7 +93,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "{title} {listen-addr} {server-mode}",
         NO_TITLE,
     )
-    .checked(check::process_title),
+    .checked(process_title),
     Directive::accepted("crash-log-enabled", Kind::Bool, "yes", "a crash is always logged with its backtrace"),
     Directive::accepted("crash-memcheck-enabled", Kind::Bool, "yes", "memory is not tested after a crash"),
     Directive::absent(
@@ -110,7 +110,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "10",
         "background work runs when it is due, not at a fixed rate",
     )
-    .checked(check::rate),
+    .checked(rate),
     Directive::accepted("dynamic-hz", Kind::Bool, "yes", "background work runs when it is due, not at a fixed rate"),
     Directive::accepted(
         "shutdown-timeout",
@@ -144,14 +144,14 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "no",
         "Tell the kernel how soon to end this process when memory runs out: yes adds to the score, absolute sets it.",
     )
-    .checked(check::score_adjustment),
+    .checked(score_adjustment),
     Directive::live(
         "oom-score-adj-values",
         Kind::Words { min: 3, max: 3 },
         "0 200 800",
         "What oom-score-adj adds or sets: of a primary, of a replica, of a process that saves. The first counts.",
     )
-    .checked(check::score_values),
+    .checked(score_values),
     Directive::accepted(
         "disable-thp",
         Kind::Bool,
@@ -181,6 +181,110 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     Directive::accepted("enable-debug-assert", Kind::Bool, "no", NO_SWITCHED_ASSERTIONS).at_start().hidden(),
     Directive::accepted("use-exit-on-panic", Kind::Bool, "no", "a panic always aborts the process").hidden(),
     Directive::accepted("watchdog-period", Kind::Int { min: 0, max: INT_MAX }, "0", NO_WATCHDOG)
-        .checked(check::watchdog_ms)
+        .checked(watchdog_ms)
         .hidden(),
 ];
+
+/// How often a second Redis may do its background work.
+const RATES_HZ: (i64, i64) = (1, 500);
+
+fn rate(text: &str) -> Result<String, String> {
+    Ok(clamped(text, RATES_HZ.0, RATES_HZ.1))
+}
+
+/// Redis's software watchdog looks no more often than its timer, at the lowest rate of it.
+const WATCHDOG_MS_MIN: i64 = 200;
+
+/// 0 is off.
+fn watchdog_ms(text: &str) -> Result<String, String> {
+    Ok(if text == "0" { text.to_owned() } else { clamped(text, WATCHDOG_MS_MIN, i64::MAX) })
+}
+
+/// `relative` is another word for `yes`.
+fn score_adjustment(text: &str) -> Result<String, String> {
+    Ok(if text == "relative" { "yes" } else { text }.to_owned())
+}
+
+/// The kernel's score runs to 1000 in both directions; a relative one may need twice that to come from end to end.
+const SCORE_MAX: u64 = 2000;
+
+/// Three scores: of a primary, of a replica, of a process that saves.
+fn score_values(text: &str) -> Result<String, String> {
+    let mut texts = Vec::new();
+    for word in text.split(' ') {
+        let number = lenient_integer(word).filter(|number| number.unsigned_abs() <= SCORE_MAX);
+        let number = number.ok_or_else(|| {
+            format!("Invalid oom-score-adj-values, elements must be between -{SCORE_MAX} and {SCORE_MAX}.")
+        })?;
+        texts.push(number.to_string());
+    }
+    Ok(texts.join(" "))
+}
+
+/// A template is good if its variables are known, and leave something when those that may be empty are.
+fn process_title(text: &str) -> Result<String, String> {
+    let expanded = expanded_title(text).unwrap_or_default();
+    let reason = "template format is invalid or contains unknown variables";
+    kept_if(!expanded.trim_matches([' ', '\t', '\r', '\n']).is_empty(), text, reason)
+}
+
+/// `template` with a stand-in for every variable; `None` if one is unknown or not closed. `{{` is a brace.
+fn expanded_title(template: &str) -> Option<String> {
+    let mut output = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        output.push_str(before);
+        if let Some(literal) = after.strip_prefix('{') {
+            output.push('{');
+            rest = literal;
+            continue;
+        }
+        let (name, after) = after.split_once('}')?;
+        output.push_str(match name {
+            "title" | "server-mode" | "unixsocket" => "",
+            "listen-addr" | "port" | "tls-port" | "config-file" => "x",
+            _ => return None,
+        });
+        rest = after;
+    }
+    output.push_str(rest);
+    Some(output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_out_of_reach_are_clamped_as_redis_does() {
+        assert_eq!([rate("0"), rate("7"), rate("501")], ["1", "7", "500"].map(|text| Ok(text.to_owned())));
+        let kept = ["0", "200", "500"].map(|text| Ok(text.to_owned()));
+        assert_eq!([watchdog_ms("0"), watchdog_ms("1"), watchdog_ms("500")], kept);
+    }
+
+    #[test]
+    fn templates_of_the_title() {
+        let good =
+            ["x", "{title} {listen-addr} {server-mode}", "{port}", "{{", "{{title}}", "}", " x ", "a } b"];
+        for template in good {
+            assert_eq!(process_title(template), Ok(template.to_owned()));
+        }
+        for template in
+            ["", " ", "{title}", "{title}{server-mode}", "{nothing}", "{title", "{}", "{TITLE}", "{ port}"]
+        {
+            let error = process_title(template).expect_err(template);
+            assert_eq!(error, "template format is invalid or contains unknown variables");
+        }
+    }
+
+    #[test]
+    fn scores() {
+        assert_eq!(score_values("+1 02 -2000"), Ok("1 2 -2000".to_owned()));
+        for values in ["a b c", "-2001 0 0", "0 0 2001", "1.5 2 3", "0x1 2 3", "1 2 3x", "1  3"] {
+            let error = score_values(values).expect_err(values);
+            assert_eq!(error, "Invalid oom-score-adj-values, elements must be between -2000 and 2000.");
+        }
+        assert_eq!(score_adjustment("relative"), Ok("yes".to_owned()));
+        assert_eq!(score_adjustment("absolute"), Ok("absolute".to_owned()));
+    }
+}

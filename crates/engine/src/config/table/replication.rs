@@ -1,11 +1,11 @@
 //! Directives of replication, which is absent: a server that was meant to be a replica must not start as an empty,
 //! writable server of its own.
 //!
-//! Thread safety: constants.
+//! Thread safety: constants and pure functions.
 
 use super::{INT_MAX, SIZE_MAX};
-use crate::config::check;
 use crate::config::directive::{Directive, Kind, Refusal};
+use crate::config::value::clamped;
 
 const NO_REPLICATION: &str = "there is no replication yet";
 
@@ -64,7 +64,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         NO_REPLICATION,
     ),
     Directive::accepted("repl-backlog-size", Kind::Size { min: 1, max: SIZE_MAX }, "10485760", NO_REPLICATION)
-        .checked(check::backlog_bytes),
+        .checked(backlog_bytes),
     Directive::accepted("repl-backlog-ttl", Kind::Int { min: 0, max: i64::MAX }, "3600", NO_REPLICATION),
     Directive::accepted("repl-rdb-channel", Kind::Bool, "no", NO_REPLICATION).hidden(),
     Directive::accepted("dual-channel-replication-enabled", Kind::Bool, "no", NO_REPLICATION),
@@ -75,3 +75,20 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         NO_REPLICATION,
     ),
 ];
+
+/// The smallest backlog of replication.
+const BACKLOG_BYTES_MIN: i64 = 16 << 10;
+
+fn backlog_bytes(text: &str) -> Result<String, String> {
+    Ok(clamped(text, BACKLOG_BYTES_MIN, i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backlog_has_room_for_something() {
+        assert_eq!(backlog_bytes("1"), Ok("16384".to_owned()));
+    }
+}

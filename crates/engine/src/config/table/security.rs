@@ -3,9 +3,10 @@
 //! Thread safety: constants.
 
 use super::INT_MAX;
+use crate::config::choices::{Access, HashFunction};
 use crate::config::directive::{Directive, Kind, Refusal};
 
-const LOCAL_CHOICES: Kind = Kind::Enum(&["no", "yes", "local"]);
+const LOCAL_CHOICES: Kind = Kind::Enum(Access::WORDS);
 const NO_TLS: &str = "there is no TLS yet, and with tls-port 0 nothing would use it";
 const NO_TLS_LISTENER: &str =
     "there is no TLS yet: clients would speak in clear text or not at all. Put a TLS proxy in front";
@@ -62,7 +63,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     ),
     Directive::live(
         "hash-function",
-        Kind::Enum(&["foldhash", "siphash"]),
+        Kind::Enum(HashFunction::WORDS),
         "foldhash",
         "Hash of the keyspace, seeded at random: siphash also withstands attackers who measure timings.",
     )
