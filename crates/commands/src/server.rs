@@ -4,6 +4,7 @@
 //!
 //! Thread safety: bodies run on one worker; what others own is reached through the instance.
 
+mod absent;
 mod command;
 mod config;
 mod databases;
@@ -12,6 +13,7 @@ mod docs;
 mod info;
 mod latency;
 mod memory;
+mod process;
 mod script;
 mod shutdown;
 mod slowlog;

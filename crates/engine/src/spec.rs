@@ -7,6 +7,7 @@ pub mod command;
 pub mod flags;
 pub mod group;
 pub mod key_spec;
+pub mod section;
 
 pub use argument::*;
 pub use command::*;

@@ -6,6 +6,8 @@
 //!
 //! Thread safety: bodies run on one worker, those that replace databases with nobody else inside the gate.
 
+pub(super) mod section;
+
 use super::{FLUSH_ARGS, SERVER};
 use engine::error::CommandError;
 use engine::run::ctx::{AloneCtx, Ctx};

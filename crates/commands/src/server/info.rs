@@ -1,25 +1,21 @@
 //! INFO: figures about the server, section by section, in the lines that exporters and dashboards parse.
 //!
-//! Not where anything is counted. Where a feature is absent (replication, persistence, scripts), its fields have the
-//! values that Redis gives when the feature is off, so that nobody who parses them stumbles.
+//! Not where anything is counted or written: a section is a literal beside what it tells (`engine::spec::section`); here
+//! is the list of all.
 //!
-//! Invariants: (1) sections appear in one order, whatever the order of the arguments, and each once; (2) every figure is
-//! measured or counted; one that cannot be had is left out.
+//! Invariant: sections appear in the order of the list, whatever the order of the arguments, and each once.
 //!
-//! Thread safety: one worker; it reads merged copies and relaxed atomics.
+//! Thread safety: one worker.
 
-pub(super) mod memory;
-mod process;
-mod state;
-mod traffic;
-
-use super::SERVER;
+use super::databases::section as databases;
+use super::memory::figures;
+use super::{SERVER, absent, process};
 use engine::run::ctx::Ctx;
+use engine::run::recording::sections as recorded;
+use engine::spec::section::{Report, Section, Shown};
 use engine::spec::{Argument, ArgumentType, Command, LOADING, Outcome, REPORTS, Run, STALE};
-use engine::state::instance::Instance;
-use keyspace::Databases;
-use observe::record::Snapshot;
-use std::fmt::{Display, Write};
+use engine::state::clients::section as clients;
+use engine::state::counters::section as counters;
 use wire::Args;
 
 pub(super) const COMMANDS: &[Command] = &[Command {
@@ -33,70 +29,24 @@ pub(super) const COMMANDS: &[Command] = &[Command {
     ..SERVER
 }];
 
-/// A section: its name, whether plain INFO shows it, and what writes it.
-struct Section {
-    name: &'static str,
-    is_default: bool,
-    write: fn(&mut Report<'_>),
-}
-
+/// Every section, in the order of INFO.
 const SECTIONS: &[Section] = &[
-    Section { name: "Server", is_default: true, write: process::server },
-    Section { name: "Clients", is_default: true, write: state::clients },
-    Section { name: "Memory", is_default: true, write: memory::memory },
-    Section { name: "Persistence", is_default: true, write: state::persistence },
-    Section { name: "Threads", is_default: true, write: traffic::threads },
-    Section { name: "Stats", is_default: true, write: traffic::stats },
-    Section { name: "Replication", is_default: true, write: state::replication },
-    Section { name: "CPU", is_default: true, write: process::cpu },
-    Section { name: "Modules", is_default: true, write: |_| {} },
-    Section { name: "Commandstats", is_default: false, write: traffic::commandstats },
-    Section { name: "Errorstats", is_default: true, write: traffic::errorstats },
-    Section { name: "Latencystats", is_default: false, write: traffic::latencystats },
-    Section { name: "Cluster", is_default: true, write: |report| report.field("cluster_enabled", 0) },
-    Section { name: "Keyspace", is_default: true, write: state::keyspace },
-    Section { name: "Keysizes", is_default: true, write: state::keysizes },
+    process::SERVER,
+    clients::CLIENTS,
+    figures::MEMORY,
+    absent::PERSISTENCE,
+    clients::THREADS,
+    counters::STATS,
+    absent::REPLICATION,
+    process::CPU,
+    absent::MODULES,
+    recorded::COMMANDSTATS,
+    recorded::ERRORSTATS,
+    recorded::LATENCYSTATS,
+    absent::CLUSTER,
+    databases::KEYSPACE,
+    databases::KEYSIZES,
 ];
-
-/// What sections are written from and into.
-struct Report<'a> {
-    text: String,
-    instance: &'a Instance,
-    databases: &'a Databases,
-    snapshot: Snapshot,
-    /// Milliseconds of the keyspace's clock.
-    now_ms: i64,
-    random: u64,
-}
-
-impl Report<'_> {
-    /// One line; writing to a `String` does not fail.
-    fn field(&mut self, name: &str, value: impl Display) {
-        let _ = write!(self.text, "{name}:{value}\r\n");
-    }
-
-    /// Lines of equal value: what is absent.
-    fn fields(&mut self, names: &[&str], value: impl Display + Copy) {
-        names.iter().for_each(|name| self.field(name, value));
-    }
-
-    /// A number of bytes, and once more for people.
-    fn bytes(&mut self, name: &str, bytes: u64) {
-        self.field(name, bytes);
-        self.field(&format!("{name}_human"), human(bytes));
-    }
-}
-
-/// Bytes as people read them: `1.50M`.
-fn human(bytes: u64) -> String {
-    const UNITS: [char; 5] = ['K', 'M', 'G', 'T', 'P'];
-    if bytes < 1024 {
-        return format!("{bytes}B");
-    }
-    let power = (bytes.ilog2() / 10).min(UNITS.len() as u32);
-    let value = bytes as f64 / 1024_f64.powi(power as i32);
-    format!("{value:.2}{}", UNITS[power as usize - 1])
-}
 
 fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let wanted: Vec<&[u8]> = args.from(1).iter().collect();
@@ -109,10 +59,11 @@ fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn is_chosen(section: &Section, wanted: &[&[u8]]) -> bool {
     let is = |name: &[u8], word: &str| name.eq_ignore_ascii_case(word.as_bytes());
     let all = |name: &[u8]| is(name, "all") || is(name, "everything");
-    (wanted.is_empty() && section.is_default)
+    let is_default = section.shown == Shown::ByDefault;
+    (wanted.is_empty() && is_default)
         || wanted
             .iter()
-            .any(|name| all(name) || (is(name, "default") && section.is_default) || is(name, section.name))
+            .any(|name| all(name) || (is(name, "default") && is_default) || is(name, section.name))
 }
 
 fn report(ctx: &mut Ctx<'_>, chosen: &[&Section]) -> String {
@@ -125,13 +76,7 @@ fn report(ctx: &mut Ctx<'_>, chosen: &[&Section]) -> String {
         now_ms: ctx.data.now_ms(),
         random: ctx.data.journal.random(),
     };
-    for section in chosen {
-        if !report.text.is_empty() {
-            report.text.push_str("\r\n");
-        }
-        let _ = write!(report.text, "# {}\r\n", section.name);
-        (section.write)(&mut report);
-    }
+    chosen.iter().for_each(|section| report.section(section));
     report.text
 }
 
@@ -258,21 +203,5 @@ mod tests {
         bench.run(b"MULTI\r\nSET a 1 EX 100\r\nINFO keyspace\r\nCONFIG SET profiling-sizes no");
         let reply = String::from_utf8(bench.run(b"EXEC")).expect("text");
         assert!(reply.contains("db0:keys=1,expires=1,avg_ttl=") && reply.ends_with("+OK\r\n"), "{reply}");
-    }
-
-    #[test]
-    fn bytes_are_told_as_redis_tells_them() {
-        let table = [
-            (0, "0B"),
-            (1023, "1023B"),
-            (1024, "1.00K"),
-            (1_423_144, "1.36M"),
-            (25_276_510_208, "23.54G"),
-            (1 << 50, "1.00P"),
-            (u64::MAX, "16384.00P"),
-        ];
-        for (bytes, text) in table {
-            assert_eq!(human(bytes), text);
-        }
     }
 }

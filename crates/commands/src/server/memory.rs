@@ -1,13 +1,15 @@
 //! MEMORY: the subcommands that tell what memory is used for.
 //!
 //! Not the counting: used memory comes from the allocator's wrapper, the rest from the system and from the allocator
-//! itself. The same figures go into INFO memory, see `server/info/memory.rs`.
+//! itself. The same figures go into INFO memory, see `figures.rs`.
 //!
 //! Invariant: MEMORY USAGE takes the same time for every value: an entry knows its size.
 //!
 //! Thread safety: bodies run on one worker; figures of others are relaxed atomics.
 
-use super::info::memory::{MemoryFigures, ratio};
+pub(super) mod figures;
+
+use self::figures::{MemoryFigures, ratio};
 use super::{CONTAINER, HELP, SERVER};
 use engine::error::CommandError;
 use engine::run::ctx::Ctx;

@@ -7,6 +7,8 @@
 //!
 //! Thread safety: works on the worker's own recorder, locked for the batch.
 
+pub mod sections;
+
 use crate::config::Setting;
 use crate::run::ctx::{AloneCtx, Ctx};
 use crate::run::prepared::Prepared;

@@ -8,6 +8,8 @@
 //!
 //! Thread safety: figures are relaxed atomics with one writer; texts are behind a mutex that only CLIENT commands take.
 
+pub mod section;
+
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

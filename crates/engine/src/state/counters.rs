@@ -4,6 +4,8 @@
 //!
 //! Thread safety: relaxed atomics, written by whoever has something to count.
 
+pub mod section;
+
 use std::sync::atomic::AtomicU64;
 
 /// See the module's text.

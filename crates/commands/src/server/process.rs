@@ -4,8 +4,8 @@
 //!
 //! Thread safety: reads files of this process only.
 
-use super::Report;
 use crate::connection::REDIS_VERSION;
+use engine::spec::section::{Report, Section, Shown};
 use std::fs;
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,7 +17,9 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// Bits of the access clock that INFO shows, as Redis has them.
 const LRU_CLOCK_MASK: i64 = 0xff_ffff;
 
-pub(super) fn server(report: &mut Report<'_>) {
+pub(super) const SERVER: Section = Section { name: "Server", shown: Shown::ByDefault, write: server };
+
+fn server(report: &mut Report<'_>) {
     let instance = report.instance;
     let settings = &instance.settings;
     let uptime_seconds = report.now_ms / 1000;
@@ -75,7 +77,9 @@ static OPERATING_SYSTEM: LazyLock<String> = LazyLock::new(|| {
 pub(super) static SYSTEM_MEMORY_BYTES: LazyLock<u64> =
     LazyLock::new(|| kilobytes_of("/proc/meminfo", "MemTotal"));
 
-pub(super) fn cpu(report: &mut Report<'_>) {
+pub(super) const CPU: Section = Section { name: "CPU", shown: Shown::ByDefault, write: cpu };
+
+fn cpu(report: &mut Report<'_>) {
     let all = CpuSeconds::read("/proc/self/stat");
     let main = CpuSeconds::read(&format!("/proc/self/task/{}/stat", std::process::id()));
     for (name, seconds) in [

@@ -1,18 +1,17 @@
-//! INFO stats, commandstats, errorstats and latencystats: what has happened since the start or CONFIG RESETSTAT.
+//! INFO stats: what has happened since the start or CONFIG RESETSTAT.
 //!
-//! Counts are exact. Times of FAST commands in deep pipelines are estimates from a sample, see the latency observer.
+//! The rare figures are the counters'; those per command and per byte come from the workers' recorders, the rates from
+//! their notes.
 //!
 //! Thread safety: reads merged copies and relaxed atomics.
 
-use super::Report;
-use engine::config::Setting;
-use observe::record::Traffic;
-use observe::record::latency::{CommandStats, Stage};
+use crate::spec::section::{Report, Section, Shown};
+use observe::record::latency::CommandStats;
 use std::sync::atomic::Ordering::Relaxed;
 
-const LATENCY_TRACKING: Setting<bool> = Setting::of("latency-tracking");
+pub const STATS: Section = Section { name: "Stats", shown: Shown::ByDefault, write: stats };
 
-pub(super) fn stats(report: &mut Report<'_>) {
+fn stats(report: &mut Report<'_>) {
     let instance = report.instance;
     let counters = &instance.counters;
     let exact = report.snapshot.counters;
@@ -78,75 +77,6 @@ fn absent(report: &mut Report<'_>) {
     report.fields(&["tracking_total_prefixes", "unexpected_error_replies"], 0);
 }
 
-/// The clients that each worker serves now, and its reads and writes since the start or CONFIG RESETSTAT.
-pub(super) fn threads(report: &mut Report<'_>) {
-    let mut clients = vec![0; report.instance.workers];
-    for client in report.instance.clients.all() {
-        clients[client.worker.load(Relaxed)] += 1;
-    }
-    let traffic = report.snapshot.traffic.clone();
-    for (worker, (clients, traffic)) in clients.into_iter().zip(traffic).enumerate() {
-        let Traffic { reads, writes, .. } = traffic;
-        let line = format_args!("clients={clients},reads={reads},writes={writes}");
-        report.field(&format!("io_thread_{worker}"), line);
-    }
-}
-
 fn errors_with(report: &Report<'_>, code: &str) -> u64 {
     report.snapshot.errors.top().iter().find(|(known, _)| *known == code).map_or(0, |(_, count)| *count)
-}
-
-pub(super) fn commandstats(report: &mut Report<'_>) {
-    let snapshot = std::mem::take(&mut report.snapshot);
-    for stats in snapshot.latency.commands() {
-        let counts = stats.counts;
-        if counts.calls + counts.rejected + counts.failed == 0 {
-            continue;
-        }
-        let usec = stats.usec();
-        let per_call = if counts.calls == 0 { 0.0 } else { usec as f64 / counts.calls as f64 };
-        report.field(
-            &format!("cmdstat_{}", report.instance.registry.entry(stats.command).full_name),
-            format_args!(
-                "calls={},usec={usec},usec_per_call={per_call:.2},rejected_calls={},failed_calls={}",
-                counts.calls, counts.rejected, counts.failed
-            ),
-        );
-    }
-    report.snapshot = snapshot;
-}
-
-pub(super) fn errorstats(report: &mut Report<'_>) {
-    let snapshot = std::mem::take(&mut report.snapshot);
-    let mut codes = snapshot.errors.top();
-    codes.sort_unstable();
-    for (code, count) in codes {
-        report.field(&format!("errorstat_{code}"), format_args!("count={count}"));
-    }
-    report.snapshot = snapshot;
-}
-
-pub(super) fn latencystats(report: &mut Report<'_>) {
-    if !report.instance.settings.read(LATENCY_TRACKING) {
-        return;
-    }
-    let percentiles = report.instance.settings.words("latency-tracking-info-percentiles");
-    let percentiles: Vec<f64> = percentiles.iter().filter_map(|percentile| percentile.parse().ok()).collect();
-    let snapshot = std::mem::take(&mut report.snapshot);
-    for stats in snapshot.latency.commands() {
-        let run = stats.stage(Stage::Run);
-        if run.count() == 0 {
-            continue;
-        }
-        let figures: Vec<String> = percentiles
-            .iter()
-            .map(|percentile| {
-                format!("p{percentile}={:.3}", run.percentile(percentile / 100.0) as f64 / 1000.0)
-            })
-            .collect();
-        let name =
-            format!("latency_percentiles_usec_{}", report.instance.registry.entry(stats.command).full_name);
-        report.field(&name, figures.join(","));
-    }
-    report.snapshot = snapshot;
 }

@@ -1,13 +1,13 @@
-//! INFO memory, and the figures that MEMORY STATS and MEMORY DOCTOR share with it.
+//! The figures of memory, which MEMORY STATS, MEMORY DOCTOR and INFO memory share, and that section of INFO.
 //!
 //! `used_memory` is what the process has allocated, counted by the allocator's wrapper, rounding included. The dataset is
 //! what the entries take, exactly; the overhead is the rest.
 //!
 //! Thread safety: reads merged copies, relaxed atomics and /proc.
 
-use super::process::{SYSTEM_MEMORY_BYTES, kilobytes_of};
-use super::{Report, human};
+use crate::server::process::{SYSTEM_MEMORY_BYTES, kilobytes_of};
 use engine::run::ctx::Ctx;
+use engine::spec::section::{Report, Section, Shown, human};
 use engine::state::instance::{AllocatorFigures, Instance, MAXMEMORY};
 use keyspace::Databases;
 use observe::record::Snapshot;
@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// Memory by what it is used for, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::server) struct MemoryFigures {
+pub(super) struct MemoryFigures {
     pub used: u64,
     pub peak: u64,
     /// Used when the server had started.
@@ -65,11 +65,14 @@ impl MemoryFigures {
 }
 
 /// `of / to`, 0 if there is nothing to compare with.
-pub(in crate::server) fn ratio(of: u64, to: u64) -> f64 {
+pub(super) fn ratio(of: u64, to: u64) -> f64 {
     if to == 0 { 0.0 } else { of as f64 / to as f64 }
 }
 
-pub(super) fn memory(report: &mut Report<'_>) {
+pub(in crate::server) const MEMORY: Section =
+    Section { name: "Memory", shown: Shown::ByDefault, write: memory };
+
+fn memory(report: &mut Report<'_>) {
     let figures = MemoryFigures::of(report.instance, report.databases, &report.snapshot);
     let net = figures.used.saturating_sub(figures.startup);
     report.bytes("used_memory", figures.used);
