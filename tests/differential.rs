@@ -184,8 +184,57 @@ fn compare_malformed(reference: &Program) {
     assert!(refused > streams / 10 && refused < streams, "{refused} of {streams} were refused");
 }
 
+/// Requests that are refused with what they sent, and the whole reply. What is quoted ends at a zero.
+const QUOTED: &[(&[&[u8]], &[u8])] = &[
+    (
+        &[b"\xff\xfe", b"\x80", b"a\xc3"],
+        b"-ERR unknown command '\xff\xfe', with args beginning with: '\x80' 'a\xc3' \r\n",
+    ),
+    (
+        &[b"no\0hidden", b"x\0y", b"\r\n", b"z"],
+        b"-ERR unknown command 'no', with args beginning with: 'x' '  ' 'z' \r\n",
+    ),
+    (&[b"CONFIG", b"\xfe\xff"], b"-ERR unknown subcommand '\xfe\xff'. Try CONFIG HELP.\r\n"),
+    (
+        &[b"CONFIG", b"SET", b"\x80x", b"1"],
+        b"-ERR Unknown option or number of arguments for CONFIG SET - '\x80x'\r\n",
+    ),
+    (&[b"EXPIRE", b"k", b"1", b"\xff"], b"-ERR Unsupported option \xff\r\n"),
+    (&[b"HELLO", b"2", b"\xfe\xff"], b"-ERR Syntax error in HELLO option '\xfe\xff'\r\n"),
+    (&[b"CLIENT", b"LIST", b"TYPE", b"\xff\0a"], b"-ERR Unknown client type '\xff'\r\n"),
+    (&[b"CLIENT", b"KILL", b"USER", b"\xc3\x28"], b"-ERR No such user '\xc3\x28'\r\n"),
+    (&[b"DEBUG", b"ERROR", b"ODD \xff\x80"], b"-ODD \xff\x80\r\n"),
+];
+
+/// Both servers quote bytes as they came, whether they are UTF-8 or not.
+fn compare_quotes(reference: &Program) {
+    for program in [reference, &Program::limpid()] {
+        let server = Server::start(program, &["--enable-debug-command", "yes"]);
+        let mut client = server.client();
+        for (request, expected) in QUOTED {
+            let reply = client.call(request);
+            assert_eq!(reply.raw.escape_ascii().to_string(), expected.escape_ascii().to_string());
+        }
+        // A long name and long arguments are cut at 128 bytes each, whatever bytes they are.
+        let reply = client.call(&[[0xe9; 200], [0xe8; 200]]).raw;
+        let expected = [
+            b"-ERR unknown command '".as_slice(),
+            &[0xe9; 128],
+            b"', with args beginning with: '",
+            &[0xe8; 128],
+            b"' \r\n",
+        ];
+        assert_eq!(reply.escape_ascii().to_string(), expected.concat().escape_ascii().to_string());
+    }
+}
+
 mod needs_redis_server {
     use super::*;
+
+    #[test]
+    fn errors_quote_bytes_as_they_came() {
+        compare_quotes(&redis());
+    }
 
     #[test]
     fn random_sequences_in_resp2() {
@@ -200,6 +249,11 @@ mod needs_redis_server {
 
 mod needs_valkey {
     use super::*;
+
+    #[test]
+    fn errors_quote_bytes_as_they_came() {
+        compare_quotes(&valkey());
+    }
 
     #[test]
     fn random_sequences_in_resp2() {

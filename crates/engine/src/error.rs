@@ -5,10 +5,17 @@
 //! Thread safety: plain data.
 
 use std::borrow::Cow;
+use std::fmt;
 
-/// An error reply, its code first, without the leading `-`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommandError(Cow<'static, str>);
+/// An error reply, its code first, without the leading `-`. Bytes, not text: it quotes what the client sent as it is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CommandError(Cow<'static, [u8]>);
+
+impl fmt::Debug for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0.escape_ascii())
+    }
+}
 
 impl CommandError {
     pub const WRONG_TYPE: CommandError =
@@ -69,12 +76,17 @@ impl CommandError {
         CommandError::fixed("ERR Invalid number of arguments specified for command");
 
     const fn fixed(text: &'static str) -> CommandError {
-        CommandError(Cow::Borrowed(text))
+        CommandError(Cow::Borrowed(text.as_bytes()))
     }
 
     /// An error with a text of its own; `text` starts with its code.
-    pub fn with(text: String) -> CommandError {
-        CommandError(Cow::Owned(text))
+    pub fn with(text: impl Into<Vec<u8>>) -> CommandError {
+        CommandError(Cow::Owned(text.into()))
+    }
+
+    /// A text around the beginning of what a client sent.
+    fn quoting(before: &str, given: &[u8], after: &str) -> CommandError {
+        CommandError::with([before.as_bytes(), cited(given, CITED_BYTES_MAX), after.as_bytes()].concat())
     }
 
     pub fn wrong_arity(name: &str) -> CommandError {
@@ -84,36 +96,29 @@ impl CommandError {
 
     /// Redis cites the name and the first arguments, at most 128 bytes of each part.
     pub fn unknown_command(args: wire::Args<'_>) -> CommandError {
-        const CITED_BYTES_MAX: usize = 128;
-        let cite =
-            |bytes: &[u8], most: usize| String::from_utf8_lossy(&bytes[..bytes.len().min(most)]).into_owned();
-        let mut text = format!("ERR unknown command '{}', with args beginning with: ", cite(args.at(0), 128));
-        let mut cited = 0;
+        let name = cited(args.at(0), CITED_BYTES_MAX);
+        let mut text = [b"ERR unknown command '", name, b"', with args beginning with: "].concat();
+        let begin = text.len();
         for argument in args.from(1).iter() {
-            if cited >= CITED_BYTES_MAX {
-                break;
-            }
-            let part = cite(argument, CITED_BYTES_MAX - cited);
-            cited += part.len() + 3;
-            text.push('\'');
-            text.push_str(&part);
-            text.push_str("' ");
+            let Some(left @ 1..) = CITED_BYTES_MAX.checked_sub(text.len() - begin) else { break };
+            text.push(b'\'');
+            text.extend_from_slice(cited(argument, left));
+            text.extend_from_slice(b"' ");
         }
         CommandError::with(text)
     }
 
     pub fn unknown_subcommand(container: &str, given: &[u8]) -> CommandError {
-        let given = String::from_utf8_lossy(&given[..given.len().min(128)]).into_owned();
-        CommandError::with(format!("ERR unknown subcommand '{given}'. Try {container} HELP."))
+        CommandError::quoting("ERR unknown subcommand '", given, &format!("'. Try {container} HELP."))
     }
 
     /// EXPIRE's word for an option it does not know.
     pub fn unsupported_option(given: &[u8]) -> CommandError {
-        CommandError::with(format!("ERR Unsupported option {}", cited(given)))
+        CommandError::quoting("ERR Unsupported option ", given, "")
     }
 
     pub fn unknown_type(given: &[u8]) -> CommandError {
-        CommandError::with(format!("ERR unknown type name '{}'", cited(given)))
+        CommandError::quoting("ERR unknown type name '", given, "'")
     }
 
     pub fn not_in_multi(full_name: &str) -> CommandError {
@@ -125,7 +130,7 @@ impl CommandError {
         CommandError::with(format!("ERR invalid expire time in '{command}' command"))
     }
 
-    pub fn text(&self) -> &str {
+    pub fn text(&self) -> &[u8] {
         &self.0
     }
 }
@@ -180,28 +185,32 @@ impl CommandError {
         CommandError::fixed("ERR library name argument was not given");
 
     pub fn unknown_argument(argument: &[u8]) -> CommandError {
-        CommandError::with(format!("ERR Unknown argument {}", cited(argument)))
+        CommandError::quoting("ERR Unknown argument ", argument, "")
     }
 
     pub fn hello_option(option: &[u8]) -> CommandError {
-        CommandError::with(format!("ERR Syntax error in HELLO option '{}'", cited(option)))
+        CommandError::quoting("ERR Syntax error in HELLO option '", option, "'")
     }
 
     pub fn no_such_user(user: &[u8]) -> CommandError {
-        CommandError::with(format!("ERR No such user '{}'", cited(user)))
+        CommandError::quoting("ERR No such user '", user, "'")
     }
 
     pub fn unknown_client_type(class: &[u8]) -> CommandError {
-        CommandError::with(format!("ERR Unknown client type '{}'", cited(class)))
+        CommandError::quoting("ERR Unknown client type '", class, "'")
     }
 
     pub fn unrecognized_option(option: &[u8]) -> CommandError {
-        CommandError::with(format!("ERR Unrecognized option '{}'", cited(option)))
+        CommandError::quoting("ERR Unrecognized option '", option, "'")
     }
 
     pub fn attribute_not_printable(attribute: &[u8]) -> CommandError {
-        let attribute = cited(attribute);
-        CommandError::with(format!("ERR {attribute} cannot contain spaces, newlines or special characters."))
+        CommandError::quoting("ERR ", attribute, " cannot contain spaces, newlines or special characters.")
+    }
+
+    pub fn unknown_setting(name: &[u8]) -> CommandError {
+        let before = b"ERR Unknown option or number of arguments for CONFIG SET - '".as_slice();
+        CommandError::with([before, cited(name, name.len()), b"'"].concat())
     }
 
     pub fn config_rewrite(reason: &str) -> CommandError {
@@ -213,25 +222,25 @@ impl CommandError {
     }
 
     pub fn no_such_command(name: &[u8]) -> CommandError {
-        let name = cited(name);
-        CommandError::with(format!("ERR No such command '{name}': a subcommand is written 'config|get'"))
+        CommandError::quoting("ERR No such command '", name, "': a subcommand is written 'config|get'")
     }
 
     /// What containers say that check their own arguments.
     pub fn unknown_subcommand_or_arity(container: &str, given: &[u8]) -> CommandError {
-        let given = cited(given);
-        CommandError::with(format!(
-            "ERR unknown subcommand or wrong number of arguments for '{given}'. Try {container} HELP."
-        ))
+        let after = format!("'. Try {container} HELP.");
+        CommandError::quoting("ERR unknown subcommand or wrong number of arguments for '", given, &after)
     }
 
     pub fn no_samples(event: &[u8]) -> CommandError {
-        CommandError::with(format!("ERR No samples available for event '{}'", cited(event)))
+        CommandError::quoting("ERR No samples available for event '", event, "'")
     }
 }
 
-/// What a client sent, shortened to what an error may quote.
-fn cited(bytes: &[u8]) -> String {
-    const CITED_BYTES_MAX: usize = 128;
-    String::from_utf8_lossy(&bytes[..bytes.len().min(CITED_BYTES_MAX)]).into_owned()
+/// What an error quotes of each thing that a client sent.
+const CITED_BYTES_MAX: usize = 128;
+
+/// What a client sent, shortened to what an error may quote: as C ends a text, at the first zero.
+fn cited(bytes: &[u8], most: usize) -> &[u8] {
+    let end = bytes.iter().take(most).position(|&byte| byte == 0).unwrap_or(bytes.len().min(most));
+    &bytes[..end]
 }

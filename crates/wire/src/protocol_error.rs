@@ -57,9 +57,9 @@ impl ProtocolError {
     pub fn write(self, reply: &mut Reply) {
         match self {
             Self::ExpectedDollar(got) => {
-                reply.error_bytes(&[b"ERR Protocol error: expected '$', got '", &[got][..], b"'"].concat());
+                reply.error([b"ERR Protocol error: expected '$', got '", &[got][..], b"'"].concat());
             }
-            other => reply.error(&format!("ERR {other}")),
+            other => reply.error(format!("ERR {other}")),
         }
     }
 }

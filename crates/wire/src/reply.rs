@@ -124,13 +124,12 @@ impl Reply {
         self.line(b'+', text.as_bytes());
     }
 
-    /// An error, its code first and without `-`: `ERR syntax error`. Line ends in it become spaces.
-    pub fn error(&mut self, text: &str) {
-        self.error_bytes(text.as_bytes());
+    /// An error, its code first and without `-`: `ERR syntax error`. It may quote any bytes; line ends become spaces.
+    pub fn error(&mut self, text: impl AsRef<[u8]>) {
+        self.error_bytes(text.as_ref());
     }
 
-    /// [`Reply::error`] for a text that quotes what a client sent.
-    pub fn error_bytes(&mut self, text: &[u8]) {
+    fn error_bytes(&mut self, text: &[u8]) {
         self.errors = self.errors.wrapping_add(1);
         let code = text.split(|&byte| byte == b' ').next().unwrap_or_default();
         let code = &code[..code.len().min(ERROR_CODE_BYTES_MAX)];
@@ -581,9 +580,9 @@ mod tests {
         reply.error("WRONGTYPE Operation against a key holding the wrong kind of value");
         assert_eq!((reply.errors(), reply.last_error_code()), (1, "WRONGTYPE"));
         reply.truncate(mark);
-        reply.error(&"E".repeat(40));
+        reply.error("E".repeat(40));
         assert_eq!((reply.errors(), reply.last_error_code()), (2, "E".repeat(32).as_str()));
-        reply.error_bytes(b"\xff x");
+        reply.error(b"\xff x");
         assert_eq!((reply.errors(), reply.last_error_code()), (3, ""));
     }
 

@@ -173,7 +173,7 @@ mod tests {
             (&["SKIPME", "perhaps"], "ERR syntax error"),
         ];
         for (words, text) in table {
-            assert_eq!(parse(words).expect_err("a mistake").text(), text, "{words:?}");
+            assert_eq!(parse(words).expect_err("a mistake").text(), text.as_bytes(), "{words:?}");
         }
     }
 }

@@ -99,7 +99,7 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let pairs: Vec<(&[u8], &[u8])> =
         (2..args.len()).step_by(2).map(|at| (args.at(at), args.at(at + 1))).collect();
     let is_local = super::debug::is_local(&ctx.session.client.origin);
-    let changed = ctx.instance.settings.set(&pairs, is_local).map_err(CommandError::with)?;
+    let changed = ctx.instance.settings.set(&pairs, is_local)?;
     if changed.iter().any(|directive| directive.name.starts_with("profiling")) {
         crate::profile::switch(ctx);
     }

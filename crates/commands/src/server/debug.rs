@@ -281,7 +281,7 @@ fn populate(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -
 
 fn error(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let message = permitted_argument(ctx.instance, &ctx.session.client, args)?;
-    Err(CommandError::with(String::from_utf8_lossy(message).into_owned()))
+    Err(CommandError::with(message))
 }
 
 fn set_active_expire(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -345,7 +345,7 @@ mod tests {
         for (line, word) in [("DEBUG foo", "foo"), ("DEBUG SLEEP", "SLEEP"), ("DEBUG OBJECT a b", "OBJECT")] {
             hear(&mut bench("yes"), &[(line, &unknown(word))]);
         }
-        let refused = format!("-{}\r\n", CommandError::DEBUG_NOT_ALLOWED.text()).into_bytes();
+        let refused = [b"-", CommandError::DEBUG_NOT_ALLOWED.text(), b"\r\n"].concat();
         for line in [
             "DEBUG SLEEP 0",
             "DEBUG ERROR x",

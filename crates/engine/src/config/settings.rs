@@ -19,6 +19,7 @@ use super::setting::Setting;
 use super::slots::Slots;
 use super::typed::Value;
 use super::value;
+use crate::error::CommandError;
 use crate::glob::Glob;
 use parking_lot::{Mutex, RwLock};
 use std::borrow::Cow;
@@ -139,7 +140,11 @@ impl Settings {
 
     /// CONFIG SET: changes all of `pairs` (name, value) or none, also when what has to act on a change cannot. Returns the
     /// directives whose value is another now, or the error reply in full. `is_local`: the client is on this machine.
-    pub fn set(&self, pairs: &[(&[u8], &[u8])], is_local: bool) -> Result<Vec<&'static Directive>, String> {
+    pub fn set(
+        &self,
+        pairs: &[(&[u8], &[u8])],
+        is_local: bool,
+    ) -> Result<Vec<&'static Directive>, CommandError> {
         let _one_at_a_time = self.setting.lock();
         let accepted = self.accepted(pairs, is_local)?;
         let before = self.replace(accepted);
@@ -166,13 +171,13 @@ impl Settings {
     }
 
     /// The changes that `pairs` ask for, in canonical texts, or the error reply.
-    fn accepted(&self, pairs: &[(&[u8], &[u8])], is_local: bool) -> Result<Vec<Accepted>, String> {
+    fn accepted(&self, pairs: &[(&[u8], &[u8])], is_local: bool) -> Result<Vec<Accepted>, CommandError> {
         let mut chosen: Vec<(DirectiveIndex, &'static Directive, String)> = Vec::with_capacity(pairs.len());
         let may_change_protected = self.read(ENABLE_PROTECTED_CONFIGS).allows(is_local);
         for (name, _) in pairs {
             let asked = String::from_utf8_lossy(name).into_owned();
             let Some((index, directive)) = find(name) else {
-                return Err(format!("ERR Unknown option or number of arguments for CONFIG SET - '{asked}'"));
+                return Err(CommandError::unknown_setting(name));
             };
             // Redis repeats the name as it was typed only where it does not look at the value.
             if directive.change == Change::AtStart {
@@ -318,8 +323,8 @@ pub fn reason_of(error: &io::Error) -> String {
     text.split_once(" (os error").map_or(text.as_str(), |(reason, _)| reason).to_owned()
 }
 
-fn set_error(asked: &str, reason: &str) -> String {
-    format!("ERR CONFIG SET failed (possibly related to argument '{asked}') - {reason}")
+fn set_error(asked: &str, reason: &str) -> CommandError {
+    CommandError::with(format!("ERR CONFIG SET failed (possibly related to argument '{asked}') - {reason}"))
 }
 
 #[cfg(test)]
@@ -331,7 +336,12 @@ mod tests {
 
     fn set(settings: &Settings, pairs: &[(&str, &str)]) -> Result<Vec<&'static str>, String> {
         let pairs: Vec<(&[u8], &[u8])> = pairs.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
-        settings.set(&pairs, true).map(|changed| changed.into_iter().map(|d| d.name).collect())
+        let changed = settings.set(&pairs, true).map_err(|error| said(&error))?;
+        Ok(changed.into_iter().map(|directive| directive.name).collect())
+    }
+
+    fn said(error: &CommandError) -> String {
+        String::from_utf8_lossy(error.text()).into_owned()
     }
 
     fn names(settings: &Settings, pattern: &str) -> Vec<String> {
@@ -343,10 +353,10 @@ mod tests {
         let settings = Settings::new();
         let set = |value: &str| settings.set(&[(b"io-threads", value.as_bytes())], true);
         assert_eq!(set("0").map(|changed| changed.len()), Ok(0));
-        let error = set("2").expect_err("the threads run already");
+        let error = said(&set("2").expect_err("the threads run already"));
         assert!(error.contains("'io-threads'") && error.contains("restart"), "{error}");
         assert_eq!(settings.text("io-threads"), "0");
-        let error = settings.set(&[(b"tls-port", b"6380")], true).expect_err("there is no TLS");
+        let error = said(&settings.set(&[(b"tls-port", b"6380")], true).expect_err("there is no TLS"));
         assert!(error.contains("not supported"), "{error}");
     }
 

@@ -143,7 +143,7 @@ fn count(ran: &Ran<'_>, recorder: &mut Recorder, client: &Client) {
     recorder.latency.called(ran.request.index());
     if let Err(error) = ran.outcome {
         recorder.latency.failed(ran.request.index());
-        recorder.errors.record(error.text().as_bytes());
+        recorder.errors.record(error.text());
         Client::add(&client.errors, 1);
     }
 }

@@ -54,12 +54,12 @@ pub(crate) fn refuse(ctx: &mut Ctx<'_>, request: &Prepared<'_>, refusal: &Comman
         leave(ctx.session);
         unwatch(ctx.session);
         let reason = refusal.text();
-        let reason = reason.strip_prefix("ERR ").unwrap_or(reason);
-        let abort = format!("EXECABORT Transaction discarded because of: {reason}");
-        ctx.data.recorder.errors.record(abort.as_bytes());
-        return ctx.reply.error(&abort);
+        let reason = reason.strip_prefix(b"ERR ").unwrap_or(reason);
+        let abort = [b"EXECABORT Transaction discarded because of: ", reason].concat();
+        ctx.data.recorder.errors.record(&abort);
+        return ctx.reply.error(abort);
     }
-    recorder.errors.record(refusal.text().as_bytes());
+    recorder.errors.record(refusal.text());
     if let Some(multi) = &mut ctx.session.multi {
         multi.broken = true;
     }
@@ -137,7 +137,7 @@ fn fail(ctx: &mut Ctx<'_>, request: &Prepared<'_>, error: CommandError) -> Step 
     ctx.reply.error(error.text());
     ctx.data.recorder.latency.called(request.index());
     ctx.data.recorder.latency.failed(request.index());
-    ctx.data.recorder.errors.record(error.text().as_bytes());
+    ctx.data.recorder.errors.record(error.text());
     Step::Done
 }
 

@@ -151,7 +151,8 @@ fn parse(query: &str) -> Result<(Asked, bool), String> {
             .ok_or_else(|| format!("count must be between 1 and {COUNT_MAX}"))?,
     };
     let command = text("command").map(|name| command_of(commands::registry(), name.as_bytes())).transpose();
-    let command = command.map_err(|error| error.text().trim_start_matches("ERR ").to_owned())?;
+    let command = command
+        .map_err(|error| String::from_utf8_lossy(error.text()).trim_start_matches("ERR ").to_owned())?;
     let is_text = match text("format").as_deref() {
         None | Some("json") => false,
         Some("text") => true,
