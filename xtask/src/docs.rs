@@ -1,5 +1,6 @@
 //! The reference pages, written from what the server says about itself, so that the pages, the command line's hints and
-//! the code cannot disagree: the commands (`COMMAND DOCS`) and the observers (`PROF OBSERVERS`).
+//! the code cannot disagree: the commands (`COMMAND DOCS`) and the observers (`PROF OBSERVERS`). The stock configuration
+//! file is printed from the table of directives.
 
 #[path = "docs/observers.rs"]
 mod observers;
@@ -10,11 +11,15 @@ mod server;
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 /// Where the commands are described: a page that is generated as a whole.
 const COMMANDS: &str = "docs/commands.md";
 /// Where the observers are described: a page with a part that is generated.
 const OBSERVERS: &str = "docs/profiling.md";
+
+/// The stock configuration file: generated as a whole.
+const CONFIGURATION: &str = "limpid.conf";
 
 /// Writes the pages.
 pub(crate) fn write(root: &Path) -> Result<(), String> {
@@ -43,11 +48,22 @@ pub(crate) fn check(root: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn generate(root: &Path) -> Result<[(&'static str, String); 2], String> {
+fn generate(root: &Path) -> Result<[(&'static str, String); 3], String> {
     let commands = page::render(&server::ask(root, &["COMMAND", "DOCS"])?)?;
     let written =
         fs::read_to_string(root.join(OBSERVERS)).map_err(|error| format!("{OBSERVERS}: {error}"))?;
     let observers = observers::render(&written, &server::ask(root, &["PROF", "OBSERVERS"])?)
         .map_err(|error| format!("{OBSERVERS}: {error}"))?;
-    Ok([(COMMANDS, commands), (OBSERVERS, observers)])
+    Ok([(COMMANDS, commands), (OBSERVERS, observers), (CONFIGURATION, configuration(root)?)])
+}
+
+fn configuration(root: &Path) -> Result<String, String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let arguments = ["run", "--quiet", "--locked", "--package", "limpid", "--example", "configuration"];
+    let printed = Command::new(cargo).args(arguments).current_dir(root).output();
+    let printed = printed.map_err(|error| format!("cargo: {error}"))?;
+    if !printed.status.success() {
+        return Err(format!("{CONFIGURATION}: {}", String::from_utf8_lossy(&printed.stderr)));
+    }
+    String::from_utf8(printed.stdout).map_err(|error| format!("{CONFIGURATION}: {error}"))
 }

@@ -110,7 +110,9 @@ pub struct Directive {
     pub is_hidden: bool,
     pub slot: Slot,
     pub support: Support,
-    /// Live: what it does. Otherwise: why it has no effect, as a clause that reads well after `name: `.
+    /// Live: what `limpid.conf` says of it, paragraphs by line; lines that begin with blanks stay as they are, and nothing
+    /// at all means that the text of the directive before it speaks of both. Otherwise: why it has no effect, as a clause
+    /// that reads well after `name: `.
     pub summary: &'static str,
 }
 

@@ -39,11 +39,11 @@ const fn first_word(index: DirectiveIndex) -> usize {
     let (mut word, mut passed, mut section) = (OWN_WORDS, 0, 0);
     while section < SECTIONS.len() {
         let mut at = 0;
-        while at < SECTIONS[section].len() {
+        while at < SECTIONS[section].directives.len() {
             if passed == index {
                 return word;
             }
-            word += own_words(&SECTIONS[section][at]);
+            word += own_words(&SECTIONS[section].directives[at]);
             passed += 1;
             at += 1;
         }
@@ -57,8 +57,8 @@ pub(super) const fn locate(name: &str) -> (usize, &'static Directive) {
     let (mut passed, mut section) = (0, 0);
     while section < SECTIONS.len() {
         let mut at = 0;
-        while at < SECTIONS[section].len() {
-            let directive = &SECTIONS[section][at];
+        while at < SECTIONS[section].directives.len() {
+            let directive = &SECTIONS[section].directives[at];
             if is_same(directive.name, name) {
                 return (first_word(passed), directive);
             }

@@ -21,21 +21,34 @@ mod values;
 
 use super::directive::{Directive, FileOnly, Refusal};
 
+/// Directives that belong together.
+pub(super) struct Section {
+    /// What `limpid.conf` calls it; empty if it has no heading of its own there.
+    pub heading: &'static str,
+    /// What `limpid.conf` says below the heading.
+    pub about: &'static str,
+    pub directives: &'static [Directive],
+}
+
 /// The sections, in the order of `limpid.conf` and of CONFIG GET.
-pub(super) const SECTIONS: &[&[Directive]] = &[
-    network::DIRECTIVES,
-    process::DIRECTIVES,
-    security::DIRECTIVES,
-    security::TLS_DIRECTIVES,
-    memory::DIRECTIVES,
-    observation::DIRECTIVES,
-    &observation::SWITCHES,
-    observation::ADMIN_DIRECTIVES,
-    values::DIRECTIVES,
-    persistence::DIRECTIVES,
-    replication::DIRECTIVES,
-    cluster::DIRECTIVES,
+pub(super) const SECTIONS: &[Section] = &[
+    headed("NETWORK", network::DIRECTIVES),
+    headed("PROCESS", process::DIRECTIVES),
+    headed("PROTECTION", security::DIRECTIVES),
+    headed("", security::TLS_DIRECTIVES),
+    headed("MEMORY", memory::DIRECTIVES),
+    headed("SEEING", observation::DIRECTIVES),
+    headed("", &observation::SWITCHES),
+    headed("", observation::ADMIN_DIRECTIVES),
+    headed("", values::DIRECTIVES),
+    Section { about: persistence::ABOUT, ..headed("PERSISTENCE", persistence::DIRECTIVES) },
+    headed("", replication::DIRECTIVES),
+    headed("", cluster::DIRECTIVES),
 ];
+
+const fn headed(heading: &'static str, directives: &'static [Directive]) -> Section {
+    Section { heading, about: "", directives }
+}
 
 /// The largest C `int`, the upper end of many ranges.
 const INT_MAX: i64 = i32::MAX as i64;

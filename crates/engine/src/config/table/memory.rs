@@ -14,19 +14,28 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "maxmemory",
         Kind::Size { min: 0, max: u64::MAX },
         "0",
-        "Bytes the server may use before it evicts or refuses writes; 0 is no limit.",
+        "How much memory the server may use. 0 is no limit. For a cache, set it, and a policy with it. Clients' \
+         buffers do not count: eviction cannot give them back. A client that does not read costs at most 1 MiB when \
+         memory is short.",
     ),
     Directive::live(
         "maxmemory-policy",
         Kind::Enum(POLICIES),
         "noeviction",
-        "Which keys go first when maxmemory is reached: all or those with a TTL; noeviction refuses writes instead.",
+        "What happens at the limit:\n\
+         \x20 noeviction       writes that need memory are refused with an error; reads go on\n\
+         \x20 allkeys-lru      the key that was not used for longest goes, of all keys\n\
+         \x20 allkeys-lfu      the key that is used least often goes, of all keys\n\
+         \x20 allkeys-random   any key goes\n\
+         \x20 volatile-lru, volatile-lfu, volatile-random\n\
+         \x20                  the same among keys that have a time to live\n\
+         \x20 volatile-ttl     of those, the one that would expire soonest",
     ),
     Directive::live(
         "maxmemory-samples",
         Kind::Int { min: 1, max: 64 },
         "5",
-        "Keys compared per eviction: more finds better victims and takes longer.",
+        "Keys that are compared for each one evicted. 10 comes close to true LRU, 3 is faster and coarser.",
     ),
     Directive::accepted(
         "maxmemory-eviction-tenacity",
@@ -45,19 +54,19 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "lfu-log-factor",
         Kind::Int { min: 0, max: INT_MAX },
         "10",
-        "The scale on which OBJECT FREQ tells accesses; eviction counts the same whatever it is.",
+        "How slowly the number grows that OBJECT FREQ answers; what is evicted does not depend on it.",
     ),
     Directive::live(
         "lfu-decay-time",
         Kind::Int { min: 0, max: INT_MAX },
         "1",
-        "Minutes after which the LFU counter of an unused key goes down by one; 0 never.",
+        "For the lfu policies: after how many minutes without use a key's counter goes down by one (0 never).",
     ),
     Directive::live(
         "active-expire-effort",
         Kind::Int { min: 1, max: 10 },
         "1",
-        "How much time may go into removing expired keys nobody asks for: 1 little, 10 a lot.",
+        "How much work goes into removing expired keys that nobody asks for, from 1 to 10.",
     ),
     Directive::accepted("lazyfree-lazy-eviction", Kind::Bool, "yes", FREED_ASIDE),
     Directive::accepted("lazyfree-lazy-expire", Kind::Bool, "yes", FREED_ASIDE),

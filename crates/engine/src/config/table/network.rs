@@ -15,27 +15,30 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "bind",
         Kind::Words { min: 0, max: usize::MAX },
         "* -::*",
-        "Addresses to listen on; a leading '-' lets an address be missing on this machine.",
+        "Addresses to listen on. '*' and '::*' are all of IPv4 and IPv6. A '-' before an address lets the server \
+         start although this machine does not have it. To serve this machine alone: bind 127.0.0.1 -::1",
     )
     .checked(bind_addresses),
     Directive::live(
         "port",
         Kind::Int { min: 0, max: 65535 },
         "6379",
-        "TCP port for clients; 0 listens on no TCP port.",
+        "TCP port for clients. 0 listens on no TCP port. Clients that are connected stay so when a running server \
+         is given another one.",
     ),
     Directive::live(
         "unixsocket",
         Kind::Text,
         "",
-        "Path of a unix socket to listen on as well; empty for none.",
+        "A unix socket to listen on as well, and its permissions in octal; 0 leaves them to the umask. Clients on \
+         the same machine save a good part of the network's cost with it.",
     )
     .at_start(),
     Directive::live(
         "unixsocketperm",
         Kind::Octal,
         "0",
-        "Permissions of the unix socket, octal; 0 leaves them to umask.",
+        "",
     )
     .at_start(),
     Directive::absent(
@@ -50,63 +53,75 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "tcp-backlog",
         Kind::Int { min: 0, max: INT_MAX },
         "511",
-        "Connections the kernel queues before they are accepted; net.core.somaxconn caps it.",
+        "Connections the kernel may queue until the server accepts them. The kernel caps it at net.core.somaxconn.",
     )
     .at_start(),
     Directive::live(
         "tcp-keepalive",
         Kind::Int { min: 0, max: INT_MAX },
         "300",
-        "Seconds between TCP keepalive probes of an idle connection; 0 sends none.",
+        "Seconds between the probes that find dead peers and keep the connection in the tables of firewalls. 0 \
+         sends none.",
     ),
     Directive::live(
         "timeout",
         Kind::Int { min: 0, max: INT_MAX },
         "0",
-        "Seconds after which an idle client is disconnected; 0 never.",
+        "Seconds after which a client that says nothing is disconnected. 0 never does.",
     ),
     Directive::live(
         "maxclients",
         Kind::Int { min: 1, max: u32::MAX as i64 },
         "10000",
-        "Clients connected at once; one more is told so and closed. The limit of open files is raised to fit.",
+        "Clients connected at once. One more is told \"max number of clients reached\" and closed. The limit of \
+         open files is raised to fit; if the system refuses, fewer clients fit at start, and the log says so. \
+         CONFIG SET is refused then.",
     ),
     Directive::live(
         "io-threads",
         Kind::Int { min: 0, max: 256 },
         "0",
-        "Worker threads, each with its own connections and all executing commands; 0 is one per core.",
+        "Worker threads. Each has its own connections and executes their commands itself, on data that all share. 0 \
+         is one per processor core, which is right unless the machine does something else as well.",
     )
     .at_restart(),
     Directive::live(
         "io-threads-always-active",
         Kind::Bool,
         "no",
-        "Spread clients evenly over all workers, instead of over as few as have time for them.",
+        "Clients are served by as few workers as have time for them, and move to another when one has none left and \
+         a processor is idle: workers with much to do work more cheaply than workers with little. \"yes\" spreads \
+         clients evenly over all, so that a client's long commands delay fewer others from the start.",
     ),
     Directive::live(
         "busy-poll-us",
         Kind::Int { min: -1, max: 100 },
         "-1",
-        "Microseconds a worker polls its sockets before it sleeps; -1 adapts to the load, 0 sleeps at once.",
+        "How long a worker polls its sockets before it goes to sleep, in microseconds. Polling a little saves the \
+         time of waking up and costs processor time. -1 adapts: it polls only while that has been paying off. 0 \
+         never polls.",
     ),
     Directive::live(
         "proto-max-bulk-len",
         Kind::Size { min: 1 << 20, max: SIZE_MAX },
         "536870912",
-        "The longest single argument or value, in bytes.",
+        "The longest single argument or value.",
     ),
     Directive::live(
         "client-query-buffer-limit",
         Kind::Size { min: 1 << 20, max: SIZE_MAX },
         "1073741824",
-        "Bytes of unfinished requests one client may have the server hold.",
+        "How much of unfinished requests the server holds for one client before it closes the connection. A \
+         transaction whose queued commands take more is discarded.",
     ),
     Directive::live(
         "client-output-buffer-limit",
         Kind::OutputBufferLimit,
         "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
-        "Bytes of unread replies after which a client is cut off: class, hard limit, soft limit, seconds above soft.",
+        "When a client that does not read its replies is cut off: above the hard limit at once, above the soft \
+         limit after so many seconds. 0 is no limit. Classes: normal, replica, pubsub. Nothing more is executed for \
+         a client that has left 768 KiB unread, so only a single long reply, or a lower limit, cuts a normal client \
+         off. Of each class: the hard limit, the soft limit, the seconds.",
     ),
     Directive::absent("mptcp", Kind::Bool, &["no"], Refusal::Warn, NO_MPTCP).at_start(),
     Directive::absent("repl-mptcp", Kind::Bool, &["no"], Refusal::Warn, NO_MPTCP).at_start(),

@@ -14,7 +14,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "slowlog-log-slower-than",
         Kind::Int { min: -1, max: i64::MAX },
         "10000",
-        "Microseconds from which a command enters the slow log; 0 logs all, -1 none.",
+        "Commands that take at least this many microseconds enter the slow log (SLOWLOG GET). 0 logs all, -1 none.",
     )
     .alias(&["commandlog-execution-slower-than"]),
     Directive::live(
@@ -52,25 +52,27 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "latency-monitor-threshold",
         Kind::Int { min: 0, max: i64::MAX },
         "0",
-        "Milliseconds from which an event enters LATENCY LATEST; 0 records none.",
+        "Events that take at least this many milliseconds enter LATENCY LATEST. 0 records none.",
     ),
     Directive::live(
         "latency-tracking",
         Kind::Bool,
         "yes",
-        "Keep a latency histogram per command for LATENCY HISTOGRAM and INFO latencystats.",
+        "A histogram of execution times per command, for LATENCY HISTOGRAM and INFO latencystats, and the \
+         percentiles that INFO prints.",
     ),
     Directive::live(
         "latency-tracking-info-percentiles",
         Kind::Percentiles,
         "50 99 99.9",
-        "The percentiles INFO latencystats prints.",
+        "",
     ),
     Directive::live(
         "profiling",
         Kind::Switch,
         "yes",
-        "All observers at once: off stops every one of them, whatever its own switch says.",
+        "The profile (PROF REPORT). Its observers are always on and cost a few per cent (PROF COST measures how \
+         much). Each can be switched off alone; profiling off switches off all.",
     )
     .bit(Observers::MASTER),
 ];
@@ -94,27 +96,29 @@ pub(super) const ADMIN_DIRECTIVES: &[Directive] = &[
         "profiling-redact-keys",
         Kind::Switch,
         "no",
-        "Show stable hashes instead of key names in every profile.",
+        "Show stable hashes instead of the names of keys in every profile, if the names themselves are secret.",
     ),
     Directive::live(
         "admin-port",
         Kind::Int { min: 0, max: 65535 },
         "8080",
-        "HTTP port for /metrics, /healthz and /readyz; 0 is off.",
+        "The admin port: /metrics for Prometheus, /healthz, /readyz. 0 is off. It shows keys and clients: if \
+         admin-bind is not a loopback address, admin-token must be set, and requests carry it as \"Authorization: \
+         Bearer ...\".",
     )
     .at_start(),
     Directive::live(
         "admin-bind",
         Kind::Text,
         "127.0.0.1",
-        "Address of the admin port; one that is not loopback needs admin-token.",
+        "",
     )
     .at_start(),
     Directive::live(
         "admin-token",
         Kind::Secret,
         "",
-        "Bearer token that the admin port asks for; empty asks for none.",
+        "",
     )
     .at_start(),
     Directive::accepted(

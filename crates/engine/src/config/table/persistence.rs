@@ -9,6 +9,10 @@ use crate::config::value::kept_if;
 const NO_SNAPSHOTS: &str = "there are no snapshots yet";
 const NO_LOG: &str = "there is no append-only log yet";
 
+pub(super) const ABOUT: &str = "There is none yet: the data is in memory only and gone when the server stops, which the log \
+                                says at every start. If that is what you want, say so, and the line stays away:\n\n\
+                                \x20   save \"\"";
+
 pub(super) const DIRECTIVES: &[Directive] = &[
     // Stock configurations name save points, and so do servers that are caches: their owners get one clear line at
     // start. Who asks for the log has decided that the data matters: that start stops.

@@ -16,21 +16,24 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "protected-mode",
         Kind::Bool,
         "yes",
-        "Without a password, serve only clients on this machine.",
+        "Without a password, serve only clients on this machine, whatever bind says: a server that was opened by \
+         mistake stays closed. Set a password before you switch this off.",
     ),
-    Directive::live("requirepass", Kind::Secret, "", "Password that clients have to AUTH with; empty for none."),
+    Directive::live("requirepass", Kind::Secret, "", "Password that clients have to give with AUTH, alone or for the user \"default\". Guessing is fast against \
+         a server this fast: take a long random one. Empty asks for none."),
     Directive::live(
         "enable-debug-command",
         LOCAL_CHOICES,
         "no",
-        "Who may use DEBUG, which can stop the server: no one, everyone, or clients on this machine.",
+        "Who may use DEBUG, which can stop the server: no (nobody), yes (everybody) or local (clients on this \
+         machine).",
     )
     .at_start(),
     Directive::live(
         "enable-protected-configs",
         LOCAL_CHOICES,
         "no",
-        "Who may CONFIG SET the directives that name directories: no one, everyone, or clients on this machine.",
+        "Who may change dir with CONFIG SET: no, yes or local. Names of directories let a client write files.",
     )
     .at_start(),
     Directive::absent(
@@ -65,7 +68,8 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "hash-function",
         Kind::Enum(HashFunction::WORDS),
         "foldhash",
-        "Hash of the keyspace, seeded at random: siphash also withstands attackers who measure timings.",
+        "The hash that spreads keys, seeded at random at every start. foldhash is fast; siphash also withstands an \
+         attacker who chooses keys and measures response times.",
     )
     .at_start(),
     Directive::absent(
