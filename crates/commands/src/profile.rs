@@ -13,6 +13,8 @@
 mod derived;
 mod evidence;
 mod form;
+#[cfg(test)]
+mod held;
 mod subcommands;
 #[cfg(test)]
 mod truth;
@@ -23,7 +25,7 @@ use engine::run::ctx::Ctx;
 use engine::spec::{Arity, Command, Group, Outcome};
 pub use evidence::Evidence;
 use form::Form;
-use observe::record::{Observer, Switches};
+use observe::record::Observer;
 use observe::report::{Asked, reports};
 use observe::spec::{Options, ReportSpec};
 use wire::Args;
@@ -77,7 +79,7 @@ fn parse(registry: &Registry, report: &ReportSpec, args: Args<'_>) -> Result<(As
 fn answer(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let report = args.get(1).and_then(reports::find).ok_or(CommandError::SYNTAX)?;
     let (asked, form) = parse(ctx.instance.registry, report, args)?;
-    let evidence = Evidence::of(ctx.instance, ctx.snapshot_for(report));
+    let evidence = Evidence::of(ctx.instance, ctx.instance.snapshot_for(report));
     form::write(ctx.reply, &(report.make)(&evidence.input(), &asked), form);
     Ok(())
 }
@@ -99,11 +101,9 @@ fn reset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if args.len() > 3 {
         return Err(CommandError::SYNTAX);
     }
-    let snapshot = ctx.snapshot();
-    ctx.each_recorder(|recorder| match observer {
-        None => recorder.reset(),
-        Some(observer) => (observer.spec().reset)(recorder),
-    });
+    let snapshot = ctx.instance.snapshot();
+    ctx.instance.recorders.reset(observer);
+    ctx.take_recording_orders();
     let (windows, now_ms) = (&ctx.instance.profile_windows, ctx.instance.now_ms());
     match observer {
         None => windows.restart_all(&snapshot, now_ms),
@@ -113,13 +113,11 @@ fn reset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(())
 }
 
-/// CONFIG SET changed a switch of the profile: tells every recorder, and since when it counts.
+/// CONFIG SET changed a switch of the profile: tells the recorders, and since when they count.
 pub(crate) fn switch(ctx: &mut Ctx<'_>) {
     let instance = ctx.instance;
-    let (mut before, after): (Option<Switches>, Switches) = (None, instance.switches());
-    ctx.each_recorder(|recorder| {
-        before.get_or_insert(recorder.switches);
-        recorder.switches = after;
-    });
-    instance.profile_windows.switched(before.unwrap_or_default(), after, instance.now_ms());
+    let after = instance.switches();
+    let before = instance.recorders.switch(after);
+    ctx.take_recording_orders();
+    instance.profile_windows.switched(before, after, instance.now_ms());
 }

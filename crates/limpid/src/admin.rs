@@ -1,10 +1,10 @@
 //! The admin plane: HTTP on its own port and thread, for people, scrapers and probes.
 //!
-//! Not part of the data path: it reads merged snapshots, takes each worker's recorder for the moment of a copy, and costs
-//! nothing while nobody asks. It changes nothing either; settings are changed by CONFIG SET.
+//! Not part of the data path: it reads what the workers have recorded, which stops none of them, and costs nothing while
+//! nobody asks. It changes nothing either; settings are changed by CONFIG SET.
 //!
 //! Invariants: (1) one thread runs a current-thread runtime; reports are made on one more, which lives only while they
-//! are, so that probes are answered even when a report waits for a worker; (2) connections, the size of a request's head
+//! are, so that probes are answered meanwhile; (2) connections, the size of a request's head
 //! and every wait are bounded, and connections that send nothing keep nobody else out; (3) an address beyond this machine needs a token, which the configuration has checked.
 //!
 //! Thread safety: `Admin` is the main thread's; it shares the instance.

@@ -21,7 +21,6 @@ use engine::state::session::REQUIRES_PASSWORD;
 use engine::{Arrival, Due, Executor, Instance, Session};
 use mio::{Events, Interest, Poll, Token, Waker};
 use observe::os::clock::{self, Ticks};
-use observe::record::Observer;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::io;
@@ -427,11 +426,7 @@ impl Worker {
         arrival::stamp(&peer);
         let (fd, worker, now_ms) = (peer.raw_fd(), self.index, instance.now_ms());
         let address = if let Origin::Tcp { peer, .. } = &origin { Some(peer.ip()) } else { None };
-        let mut recorder = instance.recorders[worker].lock();
-        if recorder.switches.is_on(Observer::CLIENTS) {
-            recorder.connects.connected(address, now_ms as u64);
-        }
-        drop(recorder);
+        self.executor.count_connection(address);
         let client = instance.clients.connect(|id| Client::new(id, origin, fd, worker, now_ms));
         let authenticated = !instance.settings.read(REQUIRES_PASSWORD);
         client.authenticated.store(authenticated, Relaxed);

@@ -4,13 +4,13 @@
 //! higher. It says which change made a recorder slower, not what the server pays.
 
 use observe::os::clock;
-use observe::record::hotkeys::{Access, HotKeys, KeyAccess};
+use observe::record::hotkeys::{Access, HotKeyRecorder, HotKeys, KeyAccess};
 use observe::record::latency::{Latency, Stage};
 use observe::record::prefix::Prefixes;
 use observe::record::prefix_tree::PrefixTree;
 use observe::record::sampler::Sampler;
 use observe::record::sizes::Sizes;
-use observe::record::{Recorder, Snapshot, Switches};
+use observe::record::{Recorder, Snapshot};
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -69,6 +69,8 @@ fn measure_hotkeys() {
         |hash| KeyAccess { db: 0, hash, key, weight: 16, access: Access::Read, cpu_ns: 90, bytes: 60 };
     let mut hotkeys = HotKeys::default();
     measure("hotkeys.record, one key", |_| hotkeys.record(access(17)));
+    let mut recorder = HotKeyRecorder::default();
+    measure("  with its lock", |_| recorder.record(access(17)));
     let mut hotkeys = HotKeys::default();
     let hashes: Vec<u64> =
         (0..1 << 16).map(|turn| skewed(turn, 1_000_000).wrapping_mul(0x9E37_79B9_7F4A_7C15)).collect();
@@ -101,10 +103,10 @@ fn measure_hotkeys() {
     );
 }
 
-/// How long a reader holds one worker's lock: 30 commands used, all hot-key slots taken, 600 prefixes.
+/// How long a reader takes for one worker: 30 commands used, all hot-key slots taken, 600 prefixes.
 fn measure_snapshot() {
     let tree = Arc::new(PrefixTree::default());
-    let mut recorder = Recorder::new(0, 250, tree, Switches::default());
+    let mut recorder = Recorder::single(250, tree);
     for turn in 0..200_000 {
         let name = format!("area{}x:kind{}x:{turn}", turn % 10, turn % 60);
         let hash = skewed(turn, 1_000_000).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -122,8 +124,9 @@ fn measure_snapshot() {
             cpu_ns: 9_000,
             bytes: 60,
         });
-        recorder.rotate(turn / 20);
+        recorder.begin_batch(64, turn / 20);
     }
+    let recorded = recorder.recorded();
     let time = |name: &str, add: &dyn Fn(&mut Snapshot)| {
         let mut best = u64::MAX;
         for _ in 0..50 {
@@ -135,10 +138,14 @@ fn measure_snapshot() {
         }
         println!("{name:<44} {:>7.1} us", best as f64 / 1e3);
     };
-    time("Snapshot::add, one worker", &|snapshot| snapshot.add(&recorder, 10_000));
-    time("Snapshot::add_statistics, one worker", &|snapshot| snapshot.add_statistics(&recorder));
-    time("  hot keys", &|snapshot| snapshot.hotkeys.add(&recorder.hotkeys, 10_000));
-    time("  prefixes", &|snapshot| snapshot.prefixes.add(&recorder.prefixes));
+    time("Snapshot::add, one worker", &|snapshot| snapshot.add(&recorded, 10_000));
+    time("Snapshot::add_statistics, one worker", &|snapshot| snapshot.add_statistics(&recorded));
+    time("  hot keys: the copy, which is the time they are locked", &|_| {
+        black_box(recorded.hotkeys.copy());
+    });
+    let copy = recorded.hotkeys.copy();
+    time("  hot keys: merged", &|snapshot| snapshot.hotkeys.add(&copy, 10_000));
+    time("  prefixes", &|snapshot| snapshot.prefixes.add(&recorded.prefixes));
 }
 
 fn measure_prefixes() {

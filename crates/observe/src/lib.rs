@@ -11,7 +11,8 @@
 //! - [`report`]: trees of figures, each with its window and its error bound, and the verdict over them.
 //! - [`os`]: the clock; the only place here where `unsafe` is allowed.
 //!
-//! Thread safety: a recorder belongs to one worker and is a plain value; only the prefix tree is shared.
+//! Thread safety: a recorder belongs to one worker, which alone writes; what it has recorded may be read by anybody at any
+//! time. The prefix tree is shared.
 #![deny(unsafe_code)]
 
 mod measure;

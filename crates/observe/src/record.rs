@@ -1,11 +1,12 @@
-//! The recorders of one worker, their switches, and their merging.
+//! What one worker records: its writing side, its switches, and what others read of it.
 //!
-//! A worker owns one [`Recorder`] behind a lock that it takes once per batch of commands; readers take each
-//! worker's lock shortly and merge into a [`Snapshot`]. Therefore recorders are plain values without atomics.
+//! A worker owns one [`Recorder`]; nobody else can write. Others have its [`Recorded`] and read it at any time: figures are
+//! counters of one writer (`counter`), what is none is behind a lock that the worker only tries (`kept`). So a report stops
+//! no worker, and no worker keeps a report waiting. Merging them is `recorders`' matter.
 //!
 //! How a worker uses it:
 //!
-//! 1. per batch: `set_batch_depth(n)`, `rotate(now_ms)`;
+//! 1. per batch: `begin_batch(n, now_ms)`;
 //! 2. per command: `latency.called`, exact counters; `sample()`, and if that is not 0 or the command is not
 //!    FAST: timing by the clock and `latency.record` for each stage;
 //! 3. per key of a sampled command: [`Recorder::record_key`];
@@ -17,31 +18,43 @@
 //! 2. An observer that is switched off records no traffic; `profiling no` switches all off. What goes on is the
 //!    exact counters that INFO shows (calls, errors, hits, misses) and the sums of what is stored: they could
 //!    not be exact again after a pause. Keys that are stored while `prefixes` is off carry node 0.
+//! 3. What others decide (a switch, the beginning of a window) a recorder takes up when its next batch begins.
 //!
-//! Thread safety: owned by one worker behind its lock; [`Snapshot`] is a plain value.
+//! Thread safety: a `Recorder` is owned by one worker and no `Clone`; `Recorded` is Sync.
 
 pub mod baseline;
+pub mod buckets;
+mod control;
+pub mod counter;
 pub mod errors;
 pub mod histogram;
+pub mod kept;
+pub mod recorders;
 pub mod sampler;
+pub mod snapshot;
 
 // What callers hand over and read is named by its observer: `record::latency::Stage`.
 pub use crate::observers::clients::record as clients;
 pub use crate::observers::hotkeys::record as hotkeys;
 pub use crate::observers::latency::record as latency;
-pub use crate::observers::prefixes::{prefix_tree, record as prefix};
+pub use crate::observers::prefixes::{ledger, maintenance, prefix_tree, record as prefix};
 pub use crate::observers::sizes::record as sizes;
 
 use crate::observers::OBSERVERS;
 pub use crate::spec::Observer;
-use clients::{ConnectWindow, Connects};
-use errors::Errors;
-use hotkeys::{Access, HotKeys, HotKeysSnapshot, KeyAccess};
-use latency::{Latency, LatencySnapshot};
-use prefix::{PrefixSnapshot, Prefixes};
-use prefix_tree::{PrefixTree, TreeSnapshot};
+use clients::{ConnectRecorder, Connects};
+use control::{Control, Orders};
+use counter::Counter;
+use errors::{ErrorCells, ErrorCounts};
+use hotkeys::{Access, HotKeyRecorder, HotKeys, KeyAccess};
+use kept::Kept;
+use latency::{Latency, LatencyCells};
+use prefix::{PrefixCells, Prefixes};
+use prefix_tree::PrefixTree;
+pub use recorders::Recorders;
 use sampler::Sampler;
-use sizes::{Sizes, SizesSnapshot};
+use sizes::{SizeCells, Sizes};
+pub use snapshot::Snapshot;
 use std::sync::Arc;
 
 /// Which observers record. All on by default.
@@ -69,6 +82,18 @@ impl Switches {
     /// Switches one observer.
     pub fn set(&mut self, observer: Observer, on: bool) {
         self.observers[observer.index()] = on;
+    }
+
+    /// As one word: a bit per observer, the lowest one for `profiling`.
+    fn to_bits(self) -> u64 {
+        const { assert!(Observer::COUNT < 64) };
+        let bits = self.observers.iter().rev().fold(0, |bits, &on| bits << 1 | u64::from(on));
+        bits << 1 | u64::from(self.profiling)
+    }
+
+    fn from_bits(bits: u64) -> Self {
+        let observers = std::array::from_fn(|at| bits >> (at + 1) & 1 == 1);
+        Self { profiling: bits & 1 == 1, observers }
     }
 }
 
@@ -138,48 +163,184 @@ impl Counters {
     }
 }
 
+/// The cells of [`Counters`].
+#[derive(Default)]
+pub(crate) struct CounterCells {
+    hits: Counter,
+    misses: Counter,
+    evicted: Counter,
+    expired: Counter,
+    bytes_in: Counter,
+    bytes_out: Counter,
+    reads: Counter,
+    writes: Counter,
+}
+
+impl CounterCells {
+    fn traffic(&self) -> Traffic {
+        Traffic {
+            bytes_in: self.bytes_in.get(),
+            bytes_out: self.bytes_out.get(),
+            reads: self.reads.get(),
+            writes: self.writes.get(),
+        }
+    }
+
+    fn read(&self) -> Counters {
+        Counters {
+            hits: self.hits.get(),
+            misses: self.misses.get(),
+            evicted: self.evicted.get(),
+            expired: self.expired.get(),
+            traffic: self.traffic(),
+        }
+    }
+}
+
+/// What one worker has recorded, for whoever wants to read it.
+#[derive(Clone)]
+pub struct Recorded {
+    pub(crate) counters: Arc<CounterCells>,
+    /// Errors by code, exact.
+    pub errors: Arc<ErrorCells>,
+    /// Observer 1.
+    pub latency: LatencyCells,
+    /// Observer 2.
+    pub hotkeys: Arc<Kept<HotKeys>>,
+    /// Observer 4.
+    pub prefixes: Arc<PrefixCells>,
+    /// Observer 5.
+    pub sizes: Arc<SizeCells>,
+    /// Observer 20: reconnects.
+    pub connects: Arc<Kept<Connects>>,
+}
+
 /// Everything one worker records.
 pub struct Recorder {
     /// Which observers record; the worker's copy of the configuration.
     pub switches: Switches,
     /// Decides which commands are timed.
     pub sampler: Sampler,
-    /// Exact counts.
-    pub counters: Counters,
+    counters: Arc<CounterCells>,
     /// Errors by code, exact.
-    pub errors: Errors,
+    pub errors: ErrorCounts,
     /// Observer 1.
     pub latency: Latency,
     /// Observer 2.
-    pub hotkeys: HotKeys,
+    pub hotkeys: HotKeyRecorder,
     /// Observer 4.
     pub prefixes: Prefixes,
     /// Observer 5.
     pub sizes: Sizes,
     /// Observer 20: reconnects.
-    pub connects: Connects,
+    pub connects: ConnectRecorder,
+    control: Arc<Control>,
+    orders: Orders,
 }
 
 impl Recorder {
     /// `worker`: its number, which seeds the sampler. `commands`: how many command indexes there are.
-    pub fn new(worker: u64, commands: usize, tree: Arc<PrefixTree>, switches: Switches) -> Self {
+    fn new(worker: u64, commands: usize, tree: Arc<PrefixTree>, control: Arc<Control>) -> Self {
+        let orders = control.orders();
         Self {
-            switches,
+            switches: orders.switches,
             sampler: Sampler::new(worker.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5EED),
-            counters: Counters::default(),
-            errors: Errors::default(),
+            counters: Arc::default(),
+            errors: ErrorCounts::default(),
             latency: Latency::new(commands),
-            hotkeys: HotKeys::default(),
+            hotkeys: HotKeyRecorder::default(),
             prefixes: Prefixes::new(tree),
             sizes: Sizes::default(),
-            connects: Connects::default(),
+            connects: ConnectRecorder::default(),
+            control,
+            orders,
         }
     }
 
-    /// Says how many commands the batch about to run holds: shallow ones are timed completely.
+    /// A recorder of its own, which belongs to no server: for traffic that comes from elsewhere, and for tests.
+    pub fn single(commands: usize, tree: Arc<PrefixTree>) -> Self {
+        Self::new(0, commands, tree, Arc::new(Control::new(Switches::default())))
+    }
+
+    /// What others read.
+    pub fn recorded(&self) -> Recorded {
+        Recorded {
+            counters: Arc::clone(&self.counters),
+            errors: self.errors.cells(),
+            latency: self.latency.cells(),
+            hotkeys: self.hotkeys.kept(),
+            prefixes: self.prefixes.cells(),
+            sizes: self.sizes.cells(),
+            connects: self.connects.kept(),
+        }
+    }
+
+    /// A batch of so many commands begins: shallow ones are timed completely. Windows that are over are closed, and what
+    /// others have decided is taken up. `now_ms`: any clock in milliseconds, the same for all workers.
     #[inline]
-    pub fn set_batch_depth(&mut self, commands: u32) {
+    pub fn begin_batch(&mut self, commands: u32, now_ms: u64) {
+        if self.control.has_changed(self.orders.version) {
+            self.take_orders();
+        }
+        self.prefixes.begin_batch();
+        self.hotkeys.rotate(now_ms);
         self.sampler.set_batch_depth(commands);
+    }
+
+    /// Takes up at once what was decided: for the worker whose own command has decided it.
+    #[cold]
+    pub fn take_orders(&mut self) {
+        let before = std::mem::replace(&mut self.orders, self.control.orders());
+        self.switches = self.orders.switches;
+        if self.orders.windows != before.windows {
+            self.latency.begin_window();
+            self.sizes.begin_window();
+        }
+    }
+
+    /// Counts a read that found its key, or did not.
+    #[inline(always)]
+    pub fn looked_up(&mut self, found: bool) {
+        if found {
+            self.counters.hits.add(1);
+        } else {
+            self.counters.misses.add(1);
+        }
+    }
+
+    /// Reads that did not find their key, so far.
+    #[inline(always)]
+    pub fn misses(&self) -> u64 {
+        self.counters.misses.get()
+    }
+
+    /// Counts keys that have expired.
+    pub fn expired(&mut self, keys: u64) {
+        self.counters.expired.add(keys);
+    }
+
+    /// Counts keys that were evicted.
+    pub fn evicted(&mut self, keys: u64) {
+        self.counters.evicted.add(keys);
+    }
+
+    /// Counts a read that received something.
+    #[inline]
+    pub fn received(&mut self, bytes: u64) {
+        self.counters.bytes_in.add(bytes);
+        self.counters.reads.add(1);
+    }
+
+    /// Counts a write of replies.
+    #[inline]
+    pub fn sent(&mut self, bytes: u64) {
+        self.counters.bytes_out.add(bytes);
+        self.counters.writes.add(1);
+    }
+
+    /// What went through the worker's sockets so far.
+    pub fn traffic(&self) -> Traffic {
+        self.counters.traffic()
     }
 
     /// 0: do not time this command. Else the number of commands it stands for. Call once per command.
@@ -211,13 +372,6 @@ impl Recorder {
         }
     }
 
-    /// Closes windows that are over. `now_ms`: any clock in milliseconds, the same for all workers.
-    #[inline]
-    pub fn rotate(&mut self, now_ms: u64) {
-        self.hotkeys.rotate(now_ms);
-        self.connects.rotate(now_ms);
-    }
-
     /// The prefix node that the entry of a new key must carry.
     #[inline]
     pub fn prefix_of(&mut self, key: &[u8]) -> u16 {
@@ -244,30 +398,6 @@ impl Recorder {
         self.prefixes.resized(node, value_after as i64 - value_before as i64, total_bytes_delta);
         self.sizes.resized(value_before, value_after, total_bytes_delta);
     }
-
-    /// All keys of all databases are gone at once. To be called on every worker's recorder while none runs a
-    /// command; no `removed` may follow for those keys.
-    pub fn flushed(&mut self) {
-        self.prefixes.flushed();
-        self.sizes.flushed();
-    }
-
-    /// Bytes all observers hold on this worker; the prefix tree, shared by all, is apart.
-    pub fn memory_bytes(&self) -> usize {
-        OBSERVERS.iter().map(|spec| (spec.memory_bytes)(self)).sum()
-    }
-
-    /// PROF RESET: forgets traffic and timings, not what is stored.
-    pub fn reset(&mut self) {
-        OBSERVERS.iter().for_each(|spec| (spec.reset)(self));
-    }
-
-    /// CONFIG RESETSTAT: forgets the exact counters as well.
-    pub fn reset_statistics(&mut self) {
-        self.counters = Counters::default();
-        self.errors.reset();
-        OBSERVERS.iter().filter_map(|spec| spec.reset_statistics).for_each(|reset| reset(self));
-    }
 }
 
 /// What the profile may add per worker.
@@ -281,78 +411,19 @@ const _: () = {
     assert!(total <= WORKER_BYTES_MAX);
 };
 
-/// All workers, merged at one moment.
-#[derive(Clone, Default, Debug)]
-pub struct Snapshot {
-    /// Exact counts.
-    pub counters: Counters,
-    /// The traffic of each worker, in their order.
-    pub traffic: Vec<Traffic>,
-    /// Errors by code, exact.
-    pub errors: Errors,
-    /// Observer 1.
-    pub latency: LatencySnapshot,
-    /// Observer 2.
-    pub hotkeys: HotKeysSnapshot,
-    /// Observer 4, by node id; resolve with `tree`.
-    pub prefixes: PrefixSnapshot,
-    /// The prefix tree.
-    pub tree: TreeSnapshot,
-    /// Observer 5.
-    pub sizes: SizesSnapshot,
-    /// Observer 20: connections of the last ten to twenty seconds.
-    pub connects: ConnectWindow,
-    /// Bytes held per observer, over all workers and with the shared tree.
-    pub memory_bytes: [usize; Observer::COUNT],
-    /// Calls per observer since the reset (clients: in the window).
-    pub events: [u64; Observer::COUNT],
-    /// Workers merged.
-    pub workers: usize,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Snapshot {
-    /// Adds one worker's; hold its lock for this call only (some 70 µs).
-    pub fn add(&mut self, worker: &Recorder, now_ms: u64) {
-        self.add_counters(worker);
-        Observer::all().for_each(|observer| self.merge(observer, worker, now_ms));
-    }
-
-    /// Adds only what INFO, LATENCY HISTOGRAM and MEMORY STATS are asked for every second: the exact counters and the
-    /// observers that are statistics; the others stay empty (some 20 µs).
-    pub fn add_statistics(&mut self, worker: &Recorder) {
-        self.add_counters(worker);
-        let statistics = Observer::all().filter(|observer| observer.spec().is_statistic);
-        statistics.for_each(|observer| self.merge(observer, worker, 0));
-    }
-
-    /// Adds only the exact counters and what one observer's report is made from.
-    pub fn add_only(&mut self, observer: Observer, worker: &Recorder, now_ms: u64) {
-        self.add_counters(worker);
-        self.merge(observer, worker, now_ms);
-    }
-
-    fn add_counters(&mut self, worker: &Recorder) {
+    #[test]
+    fn switches_are_the_same_as_a_word() {
         for observer in Observer::all() {
-            self.memory_bytes[observer.index()] += (observer.spec().memory_bytes)(worker);
+            let mut switches = Switches::default();
+            assert_eq!(Switches::from_bits(switches.to_bits()), switches);
+            switches.set(observer, false);
+            assert_eq!(Switches::from_bits(switches.to_bits()), switches);
+            switches.profiling = false;
+            assert_eq!(Switches::from_bits(switches.to_bits()), switches);
         }
-        self.counters.add(&worker.counters);
-        self.traffic.push(worker.counters.traffic);
-        self.errors.merge(&worker.errors);
-        self.workers += 1;
-    }
-
-    fn merge(&mut self, observer: Observer, worker: &Recorder, now_ms: u64) {
-        self.events[observer.index()] += (observer.spec().merge)(self, worker, now_ms);
-    }
-
-    /// Adds the shared tree; after all workers, so that every id they counted is known.
-    pub fn add_tree(&mut self, tree: &PrefixTree) {
-        self.tree = tree.snapshot();
-        self.add_tree_memory(tree);
-    }
-
-    /// Adds what the shared tree takes, without its nodes.
-    pub fn add_tree_memory(&mut self, tree: &PrefixTree) {
-        self.memory_bytes[Observer::PREFIXES.index()] += tree.memory_bytes();
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! Invariants:
 //! 1. Beyond its folder and the list [`OBSERVERS`], only those name an observer who hand it what it observes:
-//!    [`Recorder`] and [`Snapshot`], which hold its state, and dispatch.
+//!    `record::Recorder`, [`Recorded`] and [`Snapshot`], which hold its state, and dispatch.
 //! 2. Numbers, names and places are unique; the directive is `profiling-<name>`, the subcommand the name in capitals.
 //! 3. An observer's report is made from its own figures, the exact counters, the clients and the facts: nothing else is
 //!    merged for it.
@@ -16,7 +16,7 @@
 
 use crate::observers::OBSERVERS;
 use crate::record::baseline::Baseline;
-use crate::record::{Recorder, Snapshot};
+use crate::record::{Recorded, Recorders, Snapshot};
 use crate::report::findings::Finding;
 use crate::report::metrics::Exposition;
 use crate::report::value::Node;
@@ -43,20 +43,20 @@ pub struct ObserverSpec {
     /// The bound of what all workers share, bytes.
     pub shared_bytes_max: usize,
     /// Bytes held on one worker.
-    pub memory_bytes: fn(&Recorder) -> usize,
+    pub memory_bytes: fn(&Recorded) -> usize,
     /// INFO and MEMORY ask for its figures every second: it is merged for them, too, so this must be quick.
     pub is_statistic: bool,
     /// Its figures are by node of the tree of prefixes that all workers share.
     pub is_over_tree: bool,
-    /// Adds a worker's figures to a snapshot at a moment of `Recorder::rotate`'s clock; returns how often it was called
+    /// Adds a worker's figures to a snapshot at a moment of `Recorder::begin_batch`'s clock; returns how often it was called
     /// since the reset.
-    pub merge: fn(&mut Snapshot, &Recorder, u64) -> u64,
-    /// Forgets traffic and timings, not what is stored.
-    pub reset: fn(&mut Recorder),
-    /// CONFIG RESETSTAT: forgets exact counters that INFO shows, if it keeps any. Its window begins again with them.
-    pub reset_statistics: Option<fn(&mut Recorder)>,
-    /// What PROF RESET of it alone does to the counters that reports subtract, if it keeps any.
+    pub merge: fn(&mut Snapshot, &Recorded, u64) -> u64,
+    /// PROF RESET: forgets what is no counter, but for what is stored.
+    pub reset: fn(&Recorders),
+    /// PROF RESET: notes where its counters stand, if it keeps any; reports subtract that.
     pub rebase: Option<fn(&mut Baseline, &Snapshot)>,
+    /// CONFIG RESETSTAT begins its counters again, because INFO shows them. Its window begins again with them.
+    pub restarts_with_statistics: bool,
     /// What its figures say that hurts.
     pub findings: fn(&Input<'_>) -> Vec<Finding>,
     /// Fields of its report that PROF REPORT leaves out.

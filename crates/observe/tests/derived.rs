@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 const MAY: &[(&str, &str)] = &[
     ("observe/src/observers", "the folders, and the list"),
     ("observe/src/record.rs", "holds their state; hands on what it is handed"),
+    ("observe/src/record/snapshot.rs", "holds their figures, merged"),
     ("observe/src/report/redact.rs", "hides the names within a prefix, so it must know its parts"),
     ("/recording.rs", "hands over what commands do"),
     ("/dispatch.rs", "hands over what a batch does"),
-    ("limpid/src/worker.rs", "hands over what sockets do"),
 ];
 
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {

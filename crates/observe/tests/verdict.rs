@@ -5,7 +5,7 @@ use observe::record::clients::{ClientCounters, ClientSnapshot};
 use observe::record::hotkeys::{Access, KeyAccess};
 use observe::record::latency::Stage;
 use observe::record::prefix_tree::PrefixTree;
-use observe::record::{Observer, Recorder, Snapshot, Switches};
+use observe::record::{Observer, Recorder, Snapshot};
 use observe::report::findings::{Finding, Level, findings};
 use observe::report::redact::Redactor;
 use observe::report::value::Node;
@@ -34,7 +34,7 @@ impl Server {
     fn new(seed: u64) -> Self {
         println!("seed {seed:#x}");
         let tree = Arc::new(PrefixTree::default());
-        let worker = |number| Recorder::new(number, 240, tree.clone(), Switches::default());
+        let worker = |_| Recorder::single(240, tree.clone());
         Self {
             workers: (0..2).map(worker).collect(),
             tree: tree.clone(),
@@ -82,8 +82,7 @@ impl Server {
         let recorder = &mut self.workers[worker];
         recorder.latency.called(GET);
         let access = if self.stored.contains_key(key) { Access::Read } else { Access::Miss };
-        *if access == Access::Read { &mut recorder.counters.hits } else { &mut recorder.counters.misses } +=
-            1;
+        recorder.looked_up(access == Access::Read);
         self.sampled(worker, GET, key, access, 300);
     }
 
@@ -95,8 +94,7 @@ impl Server {
         self.commands += 1;
         self.facts.now_ms = self.commands / 20;
         let worker = self.commands as usize / 64 % 2;
-        self.workers[worker].set_batch_depth(64);
-        self.workers[worker].rotate(self.facts.now_ms);
+        self.workers[worker].begin_batch(64, self.facts.now_ms);
         worker
     }
 
@@ -122,7 +120,7 @@ impl Server {
 
     fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot::default();
-        self.workers.iter().for_each(|worker| snapshot.add(worker, self.facts.now_ms));
+        self.workers.iter().for_each(|worker| snapshot.add(&worker.recorded(), self.facts.now_ms));
         snapshot.add_tree(&self.tree);
         snapshot
     }
@@ -259,7 +257,7 @@ fn a_low_hit_ratio_under_eviction_is_a_problem_only_with_evictions() {
     }
     server.facts.memory_bytes_max = 100 << 20;
     assert!(server.findings().iter().all(|finding| finding.rule != "low-hit-ratio"));
-    server.workers[0].counters.evicted = 5_000;
+    server.workers[0].evicted(5_000);
     let found = server.found("low-hit-ratio");
     assert!(found.remedy.contains("CONFIG SET maxmemory 157286400"), "{}", found.remedy);
 }

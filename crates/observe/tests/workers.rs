@@ -1,6 +1,8 @@
 //! Several workers and a maintaining thread at once: the sums of keys and bytes stay exact.
 
-use observe::record::prefix::{PrefixSnapshot, Prefixes, maintain};
+use observe::record::ledger::Ledger;
+use observe::record::maintenance::Maintenance;
+use observe::record::prefix::{PrefixCells, PrefixSnapshot, Prefixes};
 use observe::record::prefix_tree::{NODES_MAX, PrefixTree};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -29,12 +31,12 @@ impl Random {
 
 /// Adds and removes keys of ever new namespaces; what it leaves stored is returned. Entries are exchanged
 /// through `pool`, so that one worker removes what another added.
-fn work(worker: &Mutex<Prefixes>, pool: &Mutex<Vec<(u16, usize)>>, mut random: Random) -> (i64, i64) {
+fn work(mut prefixes: Prefixes, pool: &Mutex<Vec<(u16, usize)>>, mut random: Random) -> (i64, i64) {
     let (mut keys, mut bytes) = (0i64, 0i64);
     for batch in 0..3_000u64 {
         let era = batch / 300;
         let mut entries = std::mem::take(&mut *pool.lock());
-        let mut prefixes = worker.lock();
+        prefixes.begin_batch();
         for _ in 0..32 {
             if entries.len() < 600 && random.below(5) < 3 {
                 let key = format!("era{era}x/{}/{}", random.word(60), random.word(60));
@@ -49,7 +51,6 @@ fn work(worker: &Mutex<Prefixes>, pool: &Mutex<Vec<(u16, usize)>>, mut random: R
                 (keys, bytes) = (keys - 1, bytes - length as i64 - 26);
             }
         }
-        drop(prefixes);
         pool.lock().append(&mut entries);
     }
     (keys, bytes)
@@ -60,23 +61,27 @@ fn sums_stay_exact_while_ids_are_reused_under_the_workers() {
     let seed = 0x7EA4_0001u64;
     println!("seed {seed:#x}");
     let tree = Arc::new(PrefixTree::default());
-    let workers: Vec<Mutex<Prefixes>> = (0..3).map(|_| Mutex::new(Prefixes::new(tree.clone()))).collect();
+    let ledger = Ledger::default();
+    let workers: Vec<Prefixes> = (0..3).map(|_| Prefixes::new(tree.clone())).collect();
+    let cells: Vec<Arc<PrefixCells>> = workers.iter().map(Prefixes::cells).collect();
     let (pool, done) = (Mutex::new(Vec::new()), AtomicBool::new(false));
-    let visit_all = |visit: &mut dyn FnMut(&mut Prefixes)| workers.iter().for_each(|w| visit(&mut w.lock()));
     let (keys, bytes, released) = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0u64..3)
-            .map(|number| {
-                let (worker, pool) = (&workers[number as usize], &pool);
-                scope.spawn(move || work(worker, pool, Random(seed ^ (number + 1) << 32)))
+        let threads: Vec<_> = workers
+            .into_iter()
+            .zip(1_u64..)
+            .map(|(worker, number)| {
+                let pool = &pool;
+                scope.spawn(move || work(worker, pool, Random(seed ^ number << 32)))
             })
             .collect();
         let maintainer = scope.spawn(|| {
-            let mut released = 0;
+            let cells: Vec<&PrefixCells> = cells.iter().map(|cells| &**cells).collect();
+            let (mut released, mut maintenance) = (0, Maintenance::default());
             while !done.load(Ordering::Relaxed) {
-                released += maintain(&tree, |visit| workers.iter().for_each(|w| visit(&mut w.lock())));
+                released += maintenance.turn(&tree, &ledger, &cells);
                 std::thread::yield_now();
             }
-            released + maintain(&tree, |visit| workers.iter().for_each(|w| visit(&mut w.lock())))
+            released
         });
         let mut sums = (0, 0);
         for thread in threads {
@@ -87,7 +92,8 @@ fn sums_stay_exact_while_ids_are_reused_under_the_workers() {
         (sums.0, sums.1, maintainer.join().expect("maintainer"))
     });
     let mut snapshot = PrefixSnapshot::default();
-    visit_all(&mut |worker| snapshot.add(worker));
+    cells.iter().for_each(|worker| snapshot.add(worker));
+    ledger.apply(&mut snapshot);
     let (total, prefixes) = (snapshot.total(), snapshot.prefixes(&tree.snapshot()));
     assert_eq!((total.keys, total.bytes), (keys, bytes));
     assert_eq!(total.keys, pool.lock().len() as i64);

@@ -2,7 +2,7 @@
 
 use crate::testing::Bench;
 use observe::observers::OBSERVERS;
-use observe::record::{Observer, Recorder, Snapshot};
+use observe::record::{Observer, Recorded, Snapshot};
 use observe::report::Asked;
 use observe::report::metrics::observed::write_counts;
 use observe::report::metrics::{Exposition, Format};
@@ -63,18 +63,18 @@ fn an_observer_s_report_needs_no_other_observer() {
     let mut bench = Bench::new();
     bench.run(b"SET user:1:name value\r\nGET user:1:name\r\nGET user:2:name\r\nNOSUCH\r\nMGET a user:1:name");
     let now_ms = bench.instance.now_ms() as u64;
-    let merged = |add: &dyn Fn(&mut Snapshot, &Recorder)| {
+    let merged = |add: &dyn Fn(&mut Snapshot, &Recorded)| {
         let mut snapshot = Snapshot::default();
-        bench.instance.recorders.iter().for_each(|recorder| add(&mut snapshot, &recorder.lock()));
+        bench.instance.recorders.recorded().iter().for_each(|recorded| add(&mut snapshot, recorded));
         snapshot
     };
     let mut all = merged(&|snapshot, recorder| snapshot.add(recorder, now_ms));
-    all.add_tree(&bench.instance.prefix_tree);
+    all.add_tree(bench.instance.recorders.tree());
     let all = super::Evidence::of(&bench.instance, all);
     for observer in Observer::all() {
         let mut own = merged(&|snapshot, recorder| snapshot.add_only(observer, recorder, now_ms));
         if observer.spec().is_over_tree {
-            own.add_tree(&bench.instance.prefix_tree);
+            own.add_tree(bench.instance.recorders.tree());
         }
         let mut own = super::Evidence::of(&bench.instance, own);
         own.facts = all.facts.clone();

@@ -108,7 +108,8 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn resetstat(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    ctx.each_recorder(|recorder| recorder.reset_statistics());
+    ctx.instance.recorders.restart_statistics();
+    ctx.take_recording_orders();
     ctx.instance.profile_windows.counters_restarted(ctx.instance.now_ms());
     let counters = &ctx.instance.counters;
     for counter in [
@@ -195,16 +196,34 @@ mod tests {
     }
 
     #[test]
-    fn observers_follow_their_switches_at_once_in_every_worker() {
+    fn observers_follow_their_switches_from_the_next_batch_of_every_worker_on() {
         let mut first = Bench::with(engine::config::Settings::new(), 2);
+        let mut second = first.sharing();
+        let calls = |bench: &mut Bench, request: &str| {
+            let sampled = |bench: &Bench| {
+                let snapshot = bench.instance.snapshot();
+                (
+                    snapshot.hotkeys.operations.total(),
+                    snapshot
+                        .latency
+                        .commands()
+                        .iter()
+                        .map(|stats| stats.stage(observe::record::latency::Stage::Run).count())
+                        .sum::<u64>(),
+                )
+            };
+            let before = sampled(bench);
+            bench.run(request.as_bytes());
+            let after = sampled(bench);
+            (after.0 - before.0, after.1 - before.1)
+        };
+        assert_eq!(calls(&mut second, "GET a"), (1, 1));
         assert_eq!(first.run(b"CONFIG SET profiling-hotkeys no"), b"+OK\r\n");
-        for recorder in &first.instance.recorders {
-            let switches = recorder.lock().switches;
-            assert!(!switches.is_on(observe::record::Observer::HOTKEYS));
-            assert!(switches.is_on(observe::record::Observer::LATENCY));
-        }
+        assert_eq!((calls(&mut first, "GET a"), calls(&mut second, "GET a")), ((0, 1), (0, 1)));
         first.run(b"CONFIG SET profiling no");
-        assert!(first.instance.recorders.iter().all(|recorder| !recorder.lock().switches.profiling));
+        assert_eq!((calls(&mut first, "GET a"), calls(&mut second, "GET a")), ((0, 0), (0, 0)));
+        second.run(b"CONFIG SET profiling yes profiling-hotkeys yes");
+        assert_eq!((calls(&mut first, "GET a"), calls(&mut second, "GET a")), ((1, 1), (1, 1)));
     }
 
     #[test]

@@ -260,7 +260,7 @@ fn populate(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -
             return Err(CommandError::OUT_OF_MEMORY);
         }
         if index % CHANGES_KEPT_MAX == 0 {
-            engine::run::recording::drain(ctx.journal, &mut ctx.recorder);
+            engine::run::recording::drain(ctx.journal, ctx.recorder);
         }
         let name = [prefix, format!(":{index}").as_bytes()].concat();
         let key = Key { bytes: &name, hash: ctx.journal.hasher.hash(&name) };
@@ -270,7 +270,7 @@ fn populate(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -
         }
         let mut value = format!("value:{index}").into_bytes();
         value.resize(if size == 0 { value.len() } else { size }, 0);
-        let (kind, recorder) = (crate::string::kind_of(&value), &mut ctx.recorder);
+        let (kind, recorder) = (crate::string::kind_of(&value), &mut *ctx.recorder);
         let value = NewValue::Bytes(&value);
         let put = Put { value, kind, deadline: Deadline::Clear, event: Event::Set };
         stripe.store(key, put, ctx.journal, |key| recorder.prefix_of(key));

@@ -67,7 +67,7 @@ fn is_chosen(section: &Section, wanted: &[&[u8]]) -> bool {
 }
 
 fn report(ctx: &mut Ctx<'_>, chosen: &[&Section]) -> String {
-    let snapshot = ctx.statistics();
+    let snapshot = ctx.instance.statistics();
     let mut report = Report {
         text: String::new(),
         instance: ctx.instance,

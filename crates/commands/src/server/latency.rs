@@ -143,7 +143,7 @@ fn doctor(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 
 fn histogram(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let wanted: Vec<&[u8]> = args.from(2).iter().collect();
-    let snapshot = ctx.statistics();
+    let snapshot = ctx.instance.statistics();
     let entry = |stats: &CommandStats| ctx.instance.registry.entry(stats.command);
     let shown = snapshot.latency.commands().iter().filter(|stats| {
         stats.counts.calls > 0 && stats.stage(Stage::Run).count() > 0 && is_wanted(entry(stats), &wanted)

@@ -10,9 +10,7 @@ use crate::state::instance::Instance;
 use crate::state::session::Session;
 use keyspace::waiting::ALONE;
 use keyspace::{Database, Journal};
-use observe::record::{Recorder, Snapshot};
-use observe::spec::ReportSpec;
-use parking_lot::MutexGuard;
+use observe::record::Recorder;
 use wire::Reply;
 
 /// For commands that run on the locked stripes of their keys.
@@ -29,7 +27,7 @@ pub struct AloneCtx<'a> {
     pub session: &'a mut Session,
     pub reply: &'a mut Reply,
     pub journal: &'a mut Journal,
-    pub recorder: MutexGuard<'a, Recorder>,
+    pub recorder: &'a mut Recorder,
 }
 
 impl AloneCtx<'_> {
@@ -75,30 +73,9 @@ impl Drop for Discarded {
 }
 
 impl Ctx<'_> {
-    /// All recorders, merged. This worker's own lock is let go meanwhile, or two workers that ask at the same time
-    /// would wait for each other; a command that calls this has the flag `REPORTS` and holds no stripe.
-    pub fn snapshot(&mut self) -> Snapshot {
-        let instance = self.instance;
-        MutexGuard::unlocked(&mut self.data.recorder, || instance.snapshot())
-    }
-
-    /// What a report is made from; as [`Ctx::snapshot`].
-    pub fn snapshot_for(&mut self, report: &ReportSpec) -> Snapshot {
-        let instance = self.instance;
-        MutexGuard::unlocked(&mut self.data.recorder, || instance.snapshot_for(report))
-    }
-
-    /// The recorders' statistics, without keys and prefixes; as [`Ctx::snapshot`], and cheaper.
-    pub fn statistics(&mut self) -> Snapshot {
-        let instance = self.instance;
-        MutexGuard::unlocked(&mut self.data.recorder, || instance.statistics())
-    }
-
-    /// Runs `visit` on every recorder in turn (CONFIG RESETSTAT, PROF RESET, a switch); as [`Ctx::snapshot`].
-    pub fn each_recorder(&mut self, mut visit: impl FnMut(&mut Recorder)) {
-        let instance = self.instance;
-        MutexGuard::unlocked(&mut self.data.recorder, || {
-            instance.recorders.iter().for_each(|recorder| visit(&mut recorder.lock()));
-        });
+    /// What was decided about recording holds for this worker from here on, as for the others from their next batch: after
+    /// CONFIG SET of a switch, CONFIG RESETSTAT and PROF RESET.
+    pub fn take_recording_orders(&mut self) {
+        self.data.recorder.take_orders();
     }
 }

@@ -15,7 +15,6 @@ use keyspace::{
     Put, Shape, WatchFlag,
 };
 use observe::record::Recorder;
-use parking_lot::MutexGuard;
 
 /// Position of a stripe in the order of locks.
 pub(crate) type LockId = u32;
@@ -62,8 +61,8 @@ pub struct Data<'a> {
     /// The selected database.
     pub database: usize,
     pub journal: &'a mut Journal,
-    /// This worker's recorder, locked for the batch.
-    pub(crate) recorder: MutexGuard<'a, Recorder>,
+    /// This worker's recorder.
+    pub(crate) recorder: &'a mut Recorder,
     pub(crate) locks: Locks<'a>,
     /// The first key, whose hash the batch has computed already.
     pub(crate) first: Option<Key<'a>>,
@@ -88,7 +87,7 @@ impl<'a> Data<'a> {
     #[inline(always)]
     fn stripe(&mut self, database: usize, hash: u64) -> (&mut Contents, &mut Journal, &mut Recorder) {
         match self.locks.get(lock_id(database, hash)) {
-            Some(locked) => (locked, self.journal, &mut self.recorder),
+            Some(locked) => (locked, self.journal, self.recorder),
             None => panic!("a command reached for a key it did not declare"),
         }
     }
@@ -99,10 +98,7 @@ impl<'a> Data<'a> {
         let key = self.key(bytes);
         let (stripe, journal, recorder) = self.stripe(self.database, key.hash);
         let entry = stripe.read(key, journal);
-        match entry {
-            Some(_) => recorder.counters.hits += 1,
-            None => recorder.counters.misses += 1,
-        }
+        recorder.looked_up(entry.is_some());
         entry
     }
 
@@ -111,10 +107,7 @@ impl<'a> Data<'a> {
         let key = self.key(bytes);
         let (stripe, journal, recorder) = self.stripe(self.database, key.hash);
         let entry = stripe.look(key, journal);
-        match entry {
-            Some(_) => recorder.counters.hits += 1,
-            None => recorder.counters.misses += 1,
-        }
+        recorder.looked_up(entry.is_some());
         entry
     }
 

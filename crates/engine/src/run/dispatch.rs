@@ -6,8 +6,7 @@
 //! A batch is a group of requests of one connection. All are looked up and their keys hashed first, so that the memory
 //! they will need can be fetched while the first ones run; they are executed strictly in order.
 //!
-//! Invariants: (1) the order of locks is gate, stripes ascending, a leaf; the worker's own recorder is locked inside the
-//! gate and never waited for by a thread that holds a stripe; (2) no command waits long for its stripes: it is parked, see
+//! Invariants: (1) the order of locks is gate, stripes ascending, a leaf; nothing recorded is locked for it; (2) no command waits long for its stripes: it is parked, see
 //! `contention`; (3) every command writes
 //! exactly one reply, unless it was parked or CLIENT REPLY says otherwise; (4) whatever is recorded about a command is
 //! recorded from here.
@@ -34,8 +33,9 @@ use keyspace::waiting::ALONE;
 use keyspace::{Databases, Journal};
 use observe::os::clock;
 use observe::record::latency::Stage;
-use observe::record::{Observer, Traffic};
+use observe::record::{Observer, Recorder};
 use smallvec::SmallVec;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use wire::{Args, Mark, Reply};
@@ -109,8 +109,7 @@ struct Station {
     admission: Admission,
     contention: Contention,
     lock_ids: Vec<LockId>,
-    /// What was received and sent since the recorder was told.
-    traffic: Traffic,
+    recorder: Recorder,
     /// See [`Executor::reply_room`].
     reply_room: usize,
     /// Turns of the timer in a row that found databases without keys.
@@ -131,7 +130,7 @@ impl Executor {
             admission: Admission::default(),
             contention,
             lock_ids: Vec::new(),
-            traffic: Traffic::default(),
+            recorder: instance.take_recorder(worker),
             reply_room: UNSENT_PAUSE_BYTES,
             unused_ticks: 0,
             timer: Wants::default(),
@@ -203,6 +202,7 @@ impl Executor {
     pub fn tick(&mut self, age: bool) -> Due {
         let Executor { instance, station, .. } = self;
         station.journal.set_now(instance.now_ms());
+        station.recorder.begin_batch(1, station.journal.now_ms as u64);
         if instance.timers_paused.load(Relaxed) {
             station.passage.end(&instance.gate, &mut station.timer);
             return Due::Timer;
@@ -214,7 +214,7 @@ impl Executor {
                 Due::Soon
             };
         }
-        let Station { worker, passage, journal, admission, contention, traffic, unused_ticks, .. } = station;
+        let Station { worker, passage, journal, admission, contention, recorder, unused_ticks, .. } = station;
         let decay_seconds = instance.settings.read(LFU_DECAY_TIME_MINUTES).saturating_mul(60);
         journal.decay_seconds = u16::try_from(decay_seconds).unwrap_or(u16::MAX);
         let Some(databases) = passage.enter(&instance.gate) else {
@@ -240,13 +240,11 @@ impl Executor {
             *unused_ticks = if databases.has_unused(*worker as u8) { *unused_ticks + 1 } else { 0 };
             reclaims |= *unused_ticks >= UNUSED_TICKS;
         }
-        let mut recorder = instance.recorders[*worker].lock();
-        recorder.counters.traffic.add(&std::mem::take(traffic));
-        recording::settle(journal, &mut recorder, instance);
+        recording::settle(journal, recorder, instance);
         // Whoever asks for the peak is told the highest figure that anybody has seen.
         instance.used_memory_bytes();
-        instance.rates.note(*worker, journal.now_ms, &recorder, &instance.counters);
-        drop((recorder, databases));
+        instance.rates.note(*worker, journal.now_ms, recorder, &instance.counters);
+        drop(databases);
         passage.end(&instance.gate, &mut station.timer);
         if reclaims {
             *unused_ticks = 0;
@@ -257,22 +255,28 @@ impl Executor {
         if more { Due::Now } else { Due::Timer }
     }
 
-    /// Counts a read from a socket; the recorder is told with the next batch or turn of the timer.
-    pub fn count_read(&mut self, bytes: usize) {
-        self.station.traffic.bytes_in += bytes as u64;
-        self.station.traffic.reads += 1;
+    /// Counts a connection that was accepted; None is the unix socket.
+    pub fn count_connection(&mut self, address: Option<IpAddr>) {
+        let recorder = &mut self.station.recorder;
+        if recorder.switches.is_on(Observer::CLIENTS) {
+            recorder.connects.connected(address, self.instance.now_ms() as u64);
+        }
     }
 
-    /// Counts replies written to a socket, as [`Executor::count_read`].
+    /// Counts a read from a socket.
+    pub fn count_read(&mut self, bytes: usize) {
+        self.station.recorder.received(bytes as u64);
+    }
+
+    /// Counts replies written to a socket.
     pub fn count_write(&mut self, bytes: usize) {
-        self.station.traffic.bytes_out += bytes as u64;
-        self.station.traffic.writes += 1;
+        self.station.recorder.sent(bytes as u64);
     }
 
     /// Records how long the replies of a batch took to send, for the command that came last in it and the `weight`
     /// batches it stands for.
     pub fn record_flush(&mut self, session: &Session, ns: u64, weight: u32) {
-        let mut recorder = self.instance.recorders[self.station.worker].lock();
+        let recorder = &mut self.station.recorder;
         let command = session.client.last_command.load(Relaxed);
         if recorder.switches.is_on(Observer::LATENCY) && command != UNKNOWN {
             recorder.latency.record(command, Stage::Flush, ns, weight);
@@ -312,14 +316,11 @@ impl Station {
         let requests = &requests[at..];
         let shared = self.passage.enter(&instance.gate);
         let databases = shared.as_deref().unwrap_or(&instance.nowhere);
-        let mut recorder = instance.recorders[self.worker].lock();
-        recorder.set_batch_depth(requests.len() as u32);
-        recorder.rotate(self.journal.now_ms as u64);
-        recorder.counters.traffic.add(&std::mem::take(&mut self.traffic));
+        self.recorder.begin_batch(requests.len() as u32, self.journal.now_ms as u64);
         let mut batch = Batch::new();
         prepare(requests, instance.registry, &mut batch, databases, session.database, &self.journal);
         let database = session.database;
-        let (journal, locks) = (&mut self.journal, Locks::None);
+        let (journal, recorder, locks) = (&mut self.journal, &mut self.recorder, Locks::None);
         let data = Data { databases, database, journal, recorder, locks, first: None };
         let mut ctx = Ctx { instance, session, reply, data };
         let (mut done, mut step) = (0_usize, Step::Done);
@@ -347,8 +348,8 @@ impl Station {
         if let Some(last) = batch.get(done.saturating_sub(1)) {
             ctx.session.client.last_command.store(last.index(), Relaxed);
         }
-        let Data { journal, mut recorder, .. } = ctx.data;
-        recording::settle(journal, &mut recorder, instance);
+        let Data { journal, recorder, .. } = ctx.data;
+        recording::settle(journal, recorder, instance);
         (done, step)
     }
 
@@ -368,7 +369,8 @@ impl Station {
         let worker = std::mem::replace(&mut self.journal.worker, ALONE);
         self.contention.give_up(&databases, session.client.id);
         self.contention.let_go(&databases);
-        let mut room = AloneRoom { instance, worker: self.worker, journal: &mut self.journal, clock };
+        let (recorder, journal) = (&mut self.recorder, &mut self.journal);
+        let mut room = AloneRoom { instance, recorder, journal, clock };
         match request.entry.map(|entry| entry.command.run) {
             Some(Run::Transaction) => {
                 transaction::run_alone(&mut room, &mut databases, request, session, reply)
@@ -379,7 +381,7 @@ impl Station {
         self.passage.was_alone(&instance.gate, wants);
         self.journal.worker = worker;
         settle_reply(session, reply, before);
-        recording::settle(&mut self.journal, &mut instance.recorders[self.worker].lock(), instance);
+        recording::settle(&mut self.journal, &mut self.recorder, instance);
         true
     }
 }
@@ -478,7 +480,7 @@ fn lock_and_call<'a>(
     clock: &Clock,
     parked: &mut Parked,
 ) -> Step {
-    let mut timing = clock.start(&mut ctx.data.recorder, command.flags);
+    let mut timing = clock.start(ctx.data.recorder, command.flags);
     ctx.data.database = ctx.session.database;
     match lock(ctx, request, command, contention, lock_ids, &mut timing, &mut parked.loss) {
         Ok(()) => {}

@@ -5,7 +5,7 @@
 //! Invariants: (1) calls, failures, hits, misses and sizes are exact; (2) a command that is not BRIEF is always timed, a
 //! BRIEF one by sample, see `observe::record::sampler`; (3) with `profiling no` the clock is read only for the slow log.
 //!
-//! Thread safety: works on the worker's own recorder, locked for the batch.
+//! Thread safety: works on the worker's own recorder.
 
 pub mod sections;
 
@@ -96,7 +96,7 @@ impl Clock {
         let weight = if recorder.switches.profiling { recorder.sample() } else { 0 };
         let timed = weight > 0 || self.time_all || !flags.has(BRIEF);
         let started = timed.then(clock::now);
-        Timing { weight, started, misses: recorder.counters.misses, lock_ns: 0, parked_ns: 0, earlier_ns: 0 }
+        Timing { weight, started, misses: recorder.misses(), lock_ns: 0, parked_ns: 0, earlier_ns: 0 }
     }
 }
 
@@ -119,13 +119,13 @@ pub(crate) struct Ran<'a> {
 /// Records a command that ran, while its stripes are still held.
 #[inline]
 pub(crate) fn record(ctx: &mut Ctx<'_>, ran: &Ran<'_>, reply_before: wire::Mark) {
-    count(ran, &mut ctx.data.recorder, &ctx.session.client);
+    count(ran, ctx.data.recorder, &ctx.session.client);
     if !ctx.data.journal.changes.is_empty() {
-        drain(ctx.data.journal, &mut ctx.data.recorder);
+        drain(ctx.data.journal, ctx.data.recorder);
     }
     if ran.timing.started.is_some() {
         let now_ms = ctx.data.journal.now_ms;
-        let run_ns = time(ran, &mut ctx.data.recorder, ctx.instance, &ctx.session.client, now_ms);
+        let run_ns = time(ran, ctx.data.recorder, ctx.instance, &ctx.session.client, now_ms);
         if ran.timing.weight > 0 {
             record_keys(ctx, ran, run_ns, reply_before);
         }
@@ -134,8 +134,8 @@ pub(crate) fn record(ctx: &mut Ctx<'_>, ran: &Ran<'_>, reply_before: wire::Mark)
 
 /// Records a command that ran behind the gate on whole databases.
 pub(crate) fn record_alone(ctx: &mut AloneCtx<'_>, ran: &Ran<'_>) {
-    count(ran, &mut ctx.recorder, &ctx.session.client);
-    time(ran, &mut ctx.recorder, ctx.instance, &ctx.session.client, ctx.journal.now_ms);
+    count(ran, ctx.recorder, &ctx.session.client);
+    time(ran, ctx.recorder, ctx.instance, &ctx.session.client, ctx.journal.now_ms);
 }
 
 #[inline]
@@ -209,7 +209,7 @@ fn record_keys(ctx: &mut Ctx<'_>, ran: &Ran<'_>, run_ns: u64, reply_before: wire
     let keys = command.keys.iter().map(|spec| spec.indices(request.args.len()).count()).sum::<usize>();
     let Some(each) = u32::try_from(keys).ok().filter(|&keys| keys > 0) else { return };
     let bytes = (request.args.bytes_len() + ctx.reply.len_since(reply_before)).min(u32::MAX as usize) as u32;
-    let has_missed = ctx.data.recorder.counters.misses > timing.misses;
+    let has_missed = ctx.data.recorder.misses() > timing.misses;
     let db = ctx.data.database as u8;
     let cpu_ns = (run_ns / u64::from(each)).min(u64::from(u32::MAX)) as u32;
     let record_key = |ctx: &mut Ctx<'_>, key: Key<'_>, writes: bool| {
@@ -276,10 +276,10 @@ pub(crate) fn settle(journal: &mut Journal, recorder: &mut Recorder, instance: &
     let evicted = std::mem::take(&mut journal.evicted_keys);
     let writes = std::mem::take(&mut journal.writes);
     if expired > 0 {
-        recorder.counters.expired += expired;
+        recorder.expired(expired);
     }
     if evicted > 0 {
-        recorder.counters.evicted += evicted;
+        recorder.evicted(evicted);
     }
     if writes > 0 {
         counters.writes.fetch_add(writes, Relaxed);

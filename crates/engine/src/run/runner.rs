@@ -15,6 +15,7 @@ use crate::spec::command::{Command, Progress, Run, Slice};
 use crate::state::instance::Instance;
 use crate::state::session::Session;
 use keyspace::{Databases, Journal};
+use observe::record::Recorder;
 use wire::{Args, Reply};
 
 /// How one request ended.
@@ -86,7 +87,7 @@ pub(crate) fn call(
 /// What commands behind the gate run with.
 pub(crate) struct AloneRoom<'a> {
     pub instance: &'a Instance,
-    pub worker: usize,
+    pub recorder: &'a mut Recorder,
     pub journal: &'a mut Journal,
     pub clock: &'a Clock,
 }
@@ -102,8 +103,8 @@ impl AloneRoom<'_> {
     ) {
         let Some(command) = request.entry.map(|entry| entry.command) else { return };
         let instance = self.instance;
-        let mut recorder = instance.recorders[self.worker].lock();
-        let timing = self.clock.start(&mut recorder, command.flags);
+        let recorder = &mut *self.recorder;
+        let timing = self.clock.start(recorder, command.flags);
         if let Run::Alone(body) = command.run {
             let mut ctx = AloneCtx { instance, session, reply, journal: self.journal, recorder };
             let outcome = body(databases, &mut ctx, request.args);

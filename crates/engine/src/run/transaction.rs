@@ -45,7 +45,7 @@ pub fn leave(session: &mut Session) -> Option<Box<Multi>> {
 /// Tells the client that its request was not admitted; a transaction it was meant for is lost.
 #[cold]
 pub(crate) fn refuse(ctx: &mut Ctx<'_>, request: &Prepared<'_>, refusal: &CommandError) {
-    let recorder = &mut ctx.data.recorder;
+    let recorder = &mut *ctx.data.recorder;
     if request.entry.is_some() {
         recorder.latency.rejected(request.index());
     }
@@ -124,7 +124,7 @@ pub(crate) fn execute<'a>(
             let (prepared, command) = queued.prepared();
             ctx.data.database = ctx.session.database;
             ctx.data.first = None;
-            let timing = clock.start(&mut ctx.data.recorder, command.flags);
+            let timing = clock.start(ctx.data.recorder, command.flags);
             call(ctx, &prepared, command, clock, timing, &mut Progress::default());
         }
     }
@@ -200,9 +200,8 @@ pub(crate) fn run_alone(
             room.run(databases, &queued.prepared().0, session, reply);
         }
     }
-    let mut recorder = room.instance.recorders[room.worker].lock();
-    recorder.latency.called(request.index());
-    recording::drain(room.journal, &mut recorder);
+    room.recorder.latency.called(request.index());
+    recording::drain(room.journal, room.recorder);
 }
 
 fn has_expired(session: &Session, databases: &Databases, journal: &mut Journal) -> bool {

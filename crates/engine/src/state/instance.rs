@@ -22,9 +22,7 @@ use keyspace::gate::{Gate, Place, Shared};
 use keyspace::waiting::Waiting;
 use keyspace::{Databases, KeyHasher};
 use observe::os::clock::{self, Ticks};
-use observe::record::prefix;
-use observe::record::prefix_tree::PrefixTree;
-use observe::record::{Observer, Recorder, Snapshot, Switches};
+use observe::record::{Observer, Recorder, Recorders, Snapshot, Switches};
 use observe::spec::ReportSpec;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -56,9 +54,8 @@ pub struct Instance {
     pub waiting: Arc<Waiting>,
     pub clients: Clients,
     pub hasher: KeyHasher,
-    pub prefix_tree: Arc<PrefixTree>,
-    /// One per worker, then one for background work.
-    pub recorders: Vec<Arc<Mutex<Recorder>>>,
+    /// What the workers have recorded.
+    pub recorders: Recorders,
     pub slow_log: SlowLog,
     pub spikes: Spikes,
     pub counters: Counters,
@@ -85,6 +82,9 @@ pub struct Instance {
     wall_offset_ms: AtomicI64,
     /// For whoever is not a worker: the admin plane, background accounting.
     visitor: Mutex<Place>,
+    /// Until its worker takes it.
+    writers: Mutex<Vec<Option<Recorder>>>,
+    background: Arc<Mutex<Recorder>>,
     wakers: OnceLock<Vec<Box<dyn Fn() + Send + Sync>>>,
 }
 
@@ -130,10 +130,8 @@ impl Instance {
         let waiting = Arc::clone(databases.waiting());
         let (gate, mut places) = Gate::new(databases, workers + 1);
         let visitor = places.pop().expect("one place more than workers");
-        let prefix_tree = Arc::new(PrefixTree::default());
-        let switches = switches_of(&settings);
-        let recorder =
-            |worker| Recorder::new(worker, registry.all().len(), Arc::clone(&prefix_tree), switches);
+        let (recorders, mut writers) = Recorders::new(workers, registry.all().len(), switches_of(&settings));
+        let background = writers.pop().expect("one recorder more than workers");
         let instance = Instance {
             registry,
             gate,
@@ -141,8 +139,7 @@ impl Instance {
             waiting,
             clients: Clients::default(),
             hasher,
-            recorders: (0..workers as u64 + 1).map(|worker| Arc::new(Mutex::new(recorder(worker)))).collect(),
-            prefix_tree,
+            recorders,
             slow_log: SlowLog::default(),
             spikes: Spikes::default(),
             counters: Counters::default(),
@@ -160,6 +157,8 @@ impl Instance {
             correction_ms: AtomicI64::new(0),
             wall_offset_ms: AtomicI64::new(wall_ms()),
             visitor: Mutex::new(visitor),
+            writers: Mutex::new(writers.into_iter().map(Some).collect()),
+            background: Arc::new(Mutex::new(background)),
             wakers: OnceLock::new(),
             settings,
         };
@@ -212,43 +211,28 @@ impl Instance {
 
     /// All recorders, merged.
     pub fn snapshot(&self) -> Snapshot {
-        let mut snapshot = Snapshot::default();
-        let now_ms = self.now_ms() as u64;
-        for recorder in &self.recorders {
-            snapshot.add(&recorder.lock(), now_ms);
-        }
-        snapshot.add_tree(&self.prefix_tree);
-        snapshot.workers = self.workers;
-        snapshot
+        self.recorders.snapshot(self.now_ms() as u64)
     }
 
     /// What a report is made from, merged: of an observer's own report no other observer.
     pub fn snapshot_for(&self, report: &ReportSpec) -> Snapshot {
-        let Some(observer) = report.observer() else { return self.snapshot() };
-        let mut snapshot = Snapshot::default();
-        let now_ms = self.now_ms() as u64;
-        for recorder in &self.recorders {
-            snapshot.add_only(observer, &recorder.lock(), now_ms);
-        }
-        if observer.spec().is_over_tree {
-            snapshot.add_tree(&self.prefix_tree);
-        }
-        snapshot.workers = self.workers;
-        snapshot
+        self.recorders.snapshot_for(report, self.now_ms() as u64)
     }
 
-    /// What [`Snapshot::add_statistics`] takes of all recorders.
+    /// The recorders' statistics, without keys and prefixes; as [`Instance::snapshot`], and cheaper.
     pub fn statistics(&self) -> Snapshot {
-        let mut snapshot = Snapshot::default();
-        self.recorders.iter().for_each(|recorder| snapshot.add_statistics(&recorder.lock()));
-        snapshot.add_tree_memory(&self.prefix_tree);
-        snapshot.workers = self.workers;
-        snapshot
+        self.recorders.statistics()
+    }
+
+    /// The writing side of a worker's recorder, for the worker to keep: there is one.
+    pub(crate) fn take_recorder(&self, worker: usize) -> Recorder {
+        let recorder = self.writers.lock().get_mut(worker).and_then(Option::take);
+        recorder.expect("a worker has one executor")
     }
 
     /// The recorder for accounting that no worker does.
     pub fn background_recorder(&self) -> Arc<Mutex<Recorder>> {
-        Arc::clone(&self.recorders[self.workers])
+        Arc::clone(&self.background)
     }
 
     /// The profiling switches as the settings have them.
@@ -285,9 +269,7 @@ impl Instance {
 
     /// Frees the ids of prefixes without keys when they get scarce; to be called once a second.
     pub fn maintain_prefixes(&self) {
-        prefix::maintain(&self.prefix_tree, |visit| {
-            self.recorders.iter().for_each(|recorder| visit(&mut recorder.lock().prefixes));
-        });
+        self.recorders.maintain();
     }
 
     /// Bytes that count against `maxmemory`: those in use but for clients' buffers, which eviction cannot give back. They

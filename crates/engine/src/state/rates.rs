@@ -56,7 +56,7 @@ impl RateKeeper {
             0 => [event_loop_cycles.load(Relaxed), event_loop_duration_us.load(Relaxed)],
             _ => [0, 0],
         };
-        let own = &recorder.counters.traffic;
+        let own = recorder.traffic();
         let totals = [recorder.latency.calls(), own.bytes_in, own.bytes_out, cycles[0], cycles[1]];
         self.note_totals(worker, now_ms, totals);
     }
@@ -64,7 +64,7 @@ impl RateKeeper {
     fn note_totals(&self, worker: usize, at_ms: i64, totals: Totals) {
         let Some(notes) = self.workers.get(worker) else { return };
         let mut notes = notes.lock();
-        // CONFIG RESETSTAT: what was before has no meaning any more.
+        // CONFIG RESETSTAT begins the cycles again: what was before has no meaning any more.
         if notes.back().is_some_and(|last| last.totals.iter().zip(&totals).any(|(before, now)| before > now))
         {
             notes.clear();

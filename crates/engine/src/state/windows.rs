@@ -46,12 +46,12 @@ impl Windows {
         }
     }
 
-    /// CONFIG RESETSTAT: the counters began again, so there is nothing to subtract any more. Observers that keep some
-    /// have forgotten their timings with them.
+    /// CONFIG RESETSTAT: its counters began again, so there is nothing more to subtract of them. The window of observers
+    /// that keep some begins with them.
     pub fn counters_restarted(&self, now_ms: i64) {
         let mut state = self.state.lock();
-        state.baseline = Baseline::default();
-        let with_statistics = |observer: &Observer| observer.spec().reset_statistics.is_some();
+        state.baseline.statistics_restarted();
+        let with_statistics = |observer: &Observer| observer.spec().restarts_with_statistics;
         for observer in Observer::all().filter(with_statistics) {
             state.observer_began_ms[observer.index()] = now_ms;
         }

@@ -33,16 +33,16 @@ pub const SPEC: ObserverSpec = ObserverSpec {
     bound: "128 bytes per connection",
     memory_bytes_max: RECORDER_BYTES_MAX,
     shared_bytes_max: 0,
-    memory_bytes: |recorder| recorder.connects.memory_bytes() + recorder.errors.memory_bytes(),
+    memory_bytes: |worker| worker.connects.held_bytes() + worker.errors.memory_bytes(),
     is_statistic: false,
     is_over_tree: false,
     merge: |snapshot, worker, now_ms| {
-        let connects = worker.connects.recent(now_ms);
+        let connects = worker.connects.copy().recent(now_ms);
         snapshot.connects.merge(&connects);
         connects.total
     },
-    reset: |recorder| recorder.connects.reset(),
-    reset_statistics: None,
+    reset: |recorders| recorders.recorded().iter().for_each(|worker| worker.connects.reset()),
+    restarts_with_statistics: false,
     rebase: None,
     findings: findings::findings,
     evidence_without: &[],

@@ -43,18 +43,19 @@ pub const SPEC: ObserverSpec = ObserverSpec {
         ),
         ("Lower bounds", "CPU, traffic, reads, writes and misses count while a key holds its slot."),
     ],
-    bound: "980 KiB per worker, names of hot keys included",
+    bound: "1 MiB per worker, names of hot keys included",
     memory_bytes_max: HotKeys::memory_bytes_max(),
     shared_bytes_max: 0,
-    memory_bytes: |recorder| recorder.hotkeys.memory_bytes(),
+    memory_bytes: |worker| worker.hotkeys.held_bytes(),
     is_statistic: false,
     is_over_tree: false,
     merge: |snapshot, worker, now_ms| {
-        snapshot.hotkeys.add(&worker.hotkeys, now_ms);
-        worker.hotkeys.samples()
+        let hotkeys = worker.hotkeys.copy();
+        snapshot.hotkeys.add(&hotkeys, now_ms);
+        hotkeys.samples()
     },
-    reset: |recorder| recorder.hotkeys.reset(),
-    reset_statistics: None,
+    reset: |recorders| recorders.recorded().iter().for_each(|worker| worker.hotkeys.reset()),
+    restarts_with_statistics: false,
     rebase: None,
     findings: findings::findings,
     evidence_without: &["by_writes", "by_misses"],

@@ -8,9 +8,8 @@ pub mod metrics;
 pub mod record;
 pub mod report;
 
-use crate::record::baseline::Baseline;
 use crate::spec::{Observer, ObserverSpec, Options, ReportSpec};
-use record::{BLOCK_BYTES_MAX, COMMANDS_MAX, Latency};
+use record::Latency;
 
 /// See `spec`.
 pub const SPEC: ObserverSpec = ObserverSpec {
@@ -38,20 +37,22 @@ pub const SPEC: ObserverSpec = ObserverSpec {
              one turn of seventeen and on every read after a turn of 2 ms or more; sending on one turn of seventeen.",
         ),
     ],
-    bound: "4 KiB for each command that was used, per worker",
-    // With every command index used 2 MiB; the 250 commands there are use 1 MiB.
-    memory_bytes_max: COMMANDS_MAX * BLOCK_BYTES_MAX + Latency::counters_bytes_max(),
+    bound: "6 KiB for each command that was used, 2.1 MiB in all, per worker",
+    memory_bytes_max: Latency::memory_bytes_max(),
     shared_bytes_max: 0,
-    memory_bytes: |recorder| recorder.latency.memory_bytes(),
+    memory_bytes: |worker| worker.latency.memory_bytes(),
     is_statistic: true,
     is_over_tree: false,
     merge: |snapshot, worker, _| {
         snapshot.latency.add(&worker.latency);
         worker.latency.timings()
     },
-    reset: |recorder| recorder.latency.reset_timings(),
-    reset_statistics: Some(|recorder| recorder.latency.reset()),
-    rebase: Some(Baseline::renew_calls),
+    reset: |_| {},
+    restarts_with_statistics: true,
+    rebase: Some(|baseline, snapshot| {
+        baseline.renew_latency(snapshot);
+        baseline.renew_events(Observer::LATENCY, snapshot);
+    }),
     findings: findings::findings,
     evidence_without: &[],
     headline: None,

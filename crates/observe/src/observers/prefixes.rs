@@ -3,7 +3,10 @@
 //! Thread safety: constants.
 
 pub mod cost;
+pub mod counts;
 pub mod findings;
+pub mod ledger;
+pub mod maintenance;
 pub mod metrics;
 pub mod prefix_tree;
 pub mod record;
@@ -11,6 +14,7 @@ pub mod report;
 pub mod shape;
 
 use crate::spec::{Headline, Observer, ObserverSpec, Options, ReportSpec};
+use ledger::Ledger;
 use prefix_tree::PrefixTree;
 use record::Prefixes;
 
@@ -38,19 +42,19 @@ pub const SPEC: ObserverSpec = ObserverSpec {
         ),
         ("Sampled", "reads, hits, writes, traffic."),
     ],
-    bound: "4096 nodes, 1.8 MiB with two workers",
+    bound: "4096 nodes, 2 MiB with two workers",
     memory_bytes_max: Prefixes::memory_bytes_max(),
-    shared_bytes_max: PrefixTree::memory_bytes_max(),
-    memory_bytes: |recorder| recorder.prefixes.memory_bytes(),
+    shared_bytes_max: PrefixTree::memory_bytes_max() + Ledger::BYTES_MAX,
+    memory_bytes: |worker| worker.prefixes.memory_bytes(),
     is_statistic: false,
     is_over_tree: true,
     merge: |snapshot, worker, _| {
         snapshot.prefixes.add(&worker.prefixes);
         worker.prefixes.resolved()
     },
-    reset: |recorder| recorder.prefixes.reset(),
-    reset_statistics: None,
-    rebase: None,
+    reset: |recorders| recorders.restart_prefix_traffic(),
+    restarts_with_statistics: false,
+    rebase: Some(|baseline, snapshot| baseline.renew_events(Observer::PREFIXES, snapshot)),
     findings: findings::findings,
     evidence_without: &["by_keys"],
     headline: Some(Headline {

@@ -29,19 +29,22 @@ pub const SPEC: ObserverSpec = ObserverSpec {
         ("Exact", "counts and sums, by powers of two (an empty class is not printed)."),
         ("Sampled", "latency by value size, within 12.5 %."),
     ],
-    bound: "8 KiB per worker",
+    bound: "16 KiB per worker",
     memory_bytes_max: Sizes::memory_bytes_max(),
     shared_bytes_max: 0,
-    memory_bytes: |recorder| recorder.sizes.memory_bytes(),
+    memory_bytes: |worker| worker.sizes.memory_bytes(),
     is_statistic: true,
     is_over_tree: false,
     merge: |snapshot, worker, _| {
         snapshot.sizes.add(&worker.sizes);
         worker.sizes.events()
     },
-    reset: |recorder| recorder.sizes.reset(),
-    reset_statistics: None,
-    rebase: None,
+    reset: |_| {},
+    restarts_with_statistics: false,
+    rebase: Some(|baseline, snapshot| {
+        baseline.renew_sizes(snapshot);
+        baseline.renew_events(Observer::SIZES, snapshot);
+    }),
     findings: |_| Vec::new(),
     evidence_without: &[],
     headline: None,

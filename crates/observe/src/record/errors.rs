@@ -3,7 +3,13 @@
 //! A code is the error's first word. Scripts and modules can make up codes, so the list is bounded: past
 //! [`CODES_MAX`] the rest is counted under `OTHER`.
 //!
-//! Thread safety: owned by one recorder.
+//! Invariant: a recorder's codes only become more, and each stays where it is; so they are read without a lock.
+//!
+//! Thread safety: [`ErrorCounts`] is owned by one recorder; its [`ErrorCells`] may be read by anybody; [`Errors`] is a plain
+//! value.
+
+use super::counter::Counter;
+use std::sync::{Arc, OnceLock};
 
 /// Codes told apart, as Redis limits them.
 pub const CODES_MAX: usize = 128;
@@ -11,7 +17,58 @@ pub const CODES_MAX: usize = 128;
 pub const CODE_BYTES_MAX: usize = 32;
 const OTHER: &str = "OTHER";
 
-/// Errors by code.
+/// One code. No string: not used yet, and neither is any after it.
+#[derive(Default)]
+struct Cell {
+    code: OnceLock<Box<str>>,
+    count: Counter,
+}
+
+/// The errors of one worker, to be read.
+pub struct ErrorCells(Box<[Cell]>);
+
+/// The errors of one worker, to be counted.
+pub struct ErrorCounts(Arc<ErrorCells>);
+
+impl Default for ErrorCounts {
+    fn default() -> Self {
+        Self(Arc::new(ErrorCells(std::iter::repeat_with(Cell::default).take(CODES_MAX).collect())))
+    }
+}
+
+impl ErrorCounts {
+    /// Counts an error with the text the client sees, without the leading `-`.
+    pub fn record(&mut self, text: &[u8]) {
+        let word = text.split(|&byte| byte == b' ' || byte == b'\r').next().unwrap_or_default();
+        let code = String::from_utf8_lossy(&word[..word.len().min(CODE_BYTES_MAX)]);
+        let (last, cells) = self.0.0.split_last().unwrap_or_else(|| unreachable!("there are {CODES_MAX}"));
+        for cell in cells {
+            if **cell.code.get_or_init(|| Box::from(&*code)) == *code {
+                return cell.count.add(1);
+            }
+        }
+        last.code.get_or_init(|| OTHER.into());
+        last.count.add(1);
+    }
+
+    /// What others read.
+    pub fn cells(&self) -> Arc<ErrorCells> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl ErrorCells {
+    fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.0.iter().map_while(|cell| cell.code.get().map(|code| (&**code, cell.count.get())))
+    }
+
+    /// Bytes held now.
+    pub fn memory_bytes(&self) -> usize {
+        self.0.len() * size_of::<Cell>() + self.counts().map(|(code, _)| code.len()).sum::<usize>()
+    }
+}
+
+/// Errors by code, merged.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Errors {
     codes: Vec<(Box<str>, u64)>,
@@ -19,18 +76,9 @@ pub struct Errors {
 }
 
 impl Errors {
-    /// Counts an error with the text the client sees, without the leading `-`.
-    pub fn record(&mut self, text: &[u8]) {
-        let word = text.split(|&byte| byte == b' ' || byte == b'\r').next().unwrap_or_default();
-        let word = &word[..word.len().min(CODE_BYTES_MAX)];
-        self.add(&String::from_utf8_lossy(word), 1);
-    }
-
-    /// Adds another worker's.
-    pub fn merge(&mut self, other: &Errors) {
-        for (code, count) in &other.codes {
-            self.add(code, *count);
-        }
+    /// Adds one worker's.
+    pub fn merge(&mut self, worker: &ErrorCells) {
+        worker.counts().filter(|(_, count)| *count > 0).for_each(|(code, count)| self.add(code, count));
     }
 
     /// Takes away what was counted before; codes that did not come again are gone.
@@ -55,18 +103,6 @@ impl Errors {
         self.total
     }
 
-    /// Bytes held now.
-    pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>()
-            + self.codes.capacity() * size_of::<(Box<str>, u64)>()
-            + self.codes.len() * CODE_BYTES_MAX
-    }
-
-    /// Forgets everything.
-    pub fn reset(&mut self) {
-        *self = Self::default();
-    }
-
     fn add(&mut self, code: &str, count: u64) {
         self.total += count;
         if let Some((_, known)) = self.codes.iter_mut().find(|(known, _)| **known == *code) {
@@ -84,22 +120,30 @@ impl Errors {
 mod tests {
     use super::*;
 
+    fn merged(counts: &ErrorCounts, times: usize) -> Errors {
+        let mut merged = Errors::default();
+        (0..times).for_each(|_| merged.merge(&counts.cells()));
+        merged
+    }
+
     #[test]
     fn counts_by_first_word_and_stays_bounded() {
-        let mut errors = Errors::default();
+        let mut errors = ErrorCounts::default();
         errors.record(b"WRONGTYPE Operation against a key");
         errors.record(b"WRONGTYPE other");
         errors.record(b"ERR x");
-        assert_eq!(errors.top(), [("WRONGTYPE", 2), ("ERR", 1)]);
+        assert_eq!(merged(&errors, 1).top(), [("WRONGTYPE", 2), ("ERR", 1)]);
         for n in 0..1_000 {
             errors.record(format!("CODE{n} made up").as_bytes());
         }
-        assert_eq!(errors.total(), 1_003);
-        assert_eq!(errors.top().iter().map(|(_, count)| count).sum::<u64>(), 1_003);
-        assert!(errors.top().len() <= CODES_MAX);
-        let mut merged = Errors::default();
-        merged.merge(&errors);
-        merged.merge(&errors);
-        assert_eq!(merged.total(), 2_006);
+        let all = merged(&errors, 1);
+        assert_eq!(all.total(), 1_003);
+        assert_eq!(all.top().iter().map(|(_, count)| count).sum::<u64>(), 1_003);
+        assert_eq!(all.top()[0], (OTHER, 1_003 - 3 - (CODES_MAX as u64 - 3)));
+        assert_eq!(all.top().len(), CODES_MAX);
+        assert_eq!(merged(&errors, 2).total(), 2_006);
+        let mut since = merged(&errors, 2);
+        since.subtract(&all);
+        assert_eq!(since, all);
     }
 }

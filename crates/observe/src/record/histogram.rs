@@ -72,28 +72,34 @@ impl Layout {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Histogram {
     layout: Layout,
+    /// Empty as long as nothing was counted: most commands never wait for a stripe or the log.
     counts: Vec<u64>,
     count: u64,
     sum: u64,
     max: u64,
+    /// As the recorders have it, see `buckets`.
+    window_max: u64,
 }
 
 impl Histogram {
-    /// An empty histogram: `8 * layout.buckets()` bytes.
-    pub fn new(layout: Layout) -> Self {
-        Self { layout, counts: vec![0; layout.buckets()], count: 0, sum: 0, max: 0 }
+    /// An empty histogram; with values in it, `8 * layout.buckets()` bytes.
+    pub const fn new(layout: Layout) -> Self {
+        Self { layout, counts: Vec::new(), count: 0, sum: 0, max: 0, window_max: 0 }
     }
 
     /// Counts `value` as `weight` occurrences.
     pub fn record(&mut self, value: u64, weight: u64) {
+        self.counts.resize(self.layout.buckets(), 0);
         self.counts[self.layout.index(value)] += weight;
         self.count += weight;
         self.sum = self.sum.saturating_add(value.saturating_mul(weight));
         self.max = self.max.max(value);
+        self.window_max = self.window_max.max(value);
     }
 
     /// Adds what another recorder counted. `counts` beyond the layout are counted in the last bucket.
-    pub fn add_counts(&mut self, counts: impl Iterator<Item = u64>, sum: u64, max: u64) {
+    pub fn add_counts(&mut self, counts: impl Iterator<Item = u64>, sum: u64, max: u64, window_max: u64) {
+        self.counts.resize(self.layout.buckets(), 0);
         let last = self.counts.len() - 1;
         for (index, count) in counts.enumerate() {
             self.counts[index.min(last)] += count;
@@ -101,12 +107,36 @@ impl Histogram {
         }
         self.sum = self.sum.saturating_add(sum);
         self.max = self.max.max(max);
+        self.window_max = self.window_max.max(window_max);
     }
 
     /// Adds another histogram of the same layout.
     pub fn merge(&mut self, other: &Histogram) {
         debug_assert_eq!(self.layout, other.layout);
-        self.add_counts(other.counts.iter().copied(), other.sum, other.max);
+        if !other.counts.is_empty() {
+            self.add_counts(other.counts.iter().copied(), other.sum, other.max, other.window_max);
+        }
+    }
+
+    /// Takes away what was counted before. The maximum is then that of the window, if its recorder has begun one; else it
+    /// is known as well as a percentile is: in the highest bucket that is left.
+    pub fn subtract(&mut self, before: &Histogram) {
+        debug_assert_eq!(self.layout, before.layout);
+        if before.count == 0 {
+            return;
+        }
+        for (count, before) in self.counts.iter_mut().zip(&before.counts) {
+            *count = count.saturating_sub(*before);
+        }
+        self.count = self.counts.iter().sum();
+        self.sum = if self.count == 0 { 0 } else { self.sum.saturating_sub(before.sum) };
+        let Some(top) = self.counts.iter().rposition(|&count| count > 0) else {
+            self.max = 0;
+            return;
+        };
+        let (lower, upper) = (self.layout.lower(top), self.layout.upper(top));
+        let max = if self.window_max >= lower { self.window_max } else { self.max };
+        self.max = if top + 1 == self.counts.len() { max } else { max.clamp(lower, upper - 1) };
     }
 
     /// Values counted, weights included.
@@ -259,6 +289,26 @@ mod tests {
         }
         a.merge(&b);
         assert_eq!(a, both);
+    }
+
+    #[test]
+    fn what_is_left_of_a_histogram_is_what_came_since() {
+        let mut histogram = Histogram::new(LAYOUTS[0]);
+        [100, 7_000, 90_000].iter().for_each(|&value| histogram.record(value, 2));
+        let before = histogram.clone();
+        let mut none = histogram.clone();
+        none.subtract(&before);
+        assert_eq!((none.count(), none.sum(), none.max(), none.percentile(0.5)), (0, 0, 0, 0));
+        [300, 8_000].iter().for_each(|&value| histogram.record(value, 1));
+        // The recorder has not begun its window yet: the maximum is known as well as its bucket.
+        let mut stale = histogram.clone();
+        stale.subtract(&before);
+        assert_eq!((stale.count(), stale.sum()), (2, 8_300));
+        assert!((8_000..8_000 + 8_000 / 16).contains(&stale.max()), "{}", stale.max());
+        let mut since = histogram;
+        since.window_max = 8_000;
+        since.subtract(&before);
+        assert_eq!((since.max(), since.percentile(1.0)), (8_000, 8_000));
     }
 
     #[test]

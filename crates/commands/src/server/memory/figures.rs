@@ -31,7 +31,7 @@ pub(super) struct MemoryFigures {
 
 impl MemoryFigures {
     pub fn read(ctx: &mut Ctx<'_>) -> MemoryFigures {
-        let snapshot = ctx.statistics();
+        let snapshot = ctx.instance.statistics();
         MemoryFigures::of(ctx.instance, ctx.data.databases, &snapshot)
     }
 

@@ -6,11 +6,14 @@
 //!
 //! Invariants:
 //! 1. [`ClientCounters`] is at most 128 bytes.
-//! 2. An address that connected more than `total / `[`ADDRESSES_MAX`] times in a window is listed.
+//! 2. An address that connected more than `total / `[`ADDRESSES_MAX`]` + missed` times in a window is listed; connections
+//!    are missed only if a reporter keeps the list from the worker for hundreds of them.
 //!
-//! Thread safety: plain values, owned by one worker.
+//! Thread safety: plain values, but for [`ConnectRecorder`], which is owned by one recorder, see `kept`.
 
+use crate::record::kept::{Keeper, Kept, Summary};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Addresses counted at once per worker and window.
 pub const ADDRESSES_MAX: usize = 64;
@@ -18,7 +21,7 @@ pub const ADDRESSES_MAX: usize = 64;
 pub const CONNECT_WINDOW_MS: u64 = 10_000;
 
 /// What a worker's counts of reconnects and of errors by code may hold; most of it is never used.
-pub const RECORDER_BYTES_MAX: usize = 16 * 1024;
+pub const RECORDER_BYTES_MAX: usize = 48 * 1024;
 
 /// What one connection did. Times are milliseconds of the server's monotonic clock.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -112,6 +115,8 @@ pub struct ConnectWindow {
     pub total: u64,
     /// How long the window was.
     pub span_ms: u64,
+    /// Connections whose address nobody knows: each address may have had them.
+    missed: u64,
     addresses: Vec<AddressConnects>,
 }
 
@@ -121,9 +126,19 @@ impl ConnectWindow {
         if let Some(known) = self.addresses.iter_mut().find(|known| known.address == address) {
             known.connects += 1;
         } else if self.addresses.len() < ADDRESSES_MAX {
-            self.addresses.push(AddressConnects { address, connects: 1, error: 0 });
+            self.addresses.push(AddressConnects { address, connects: 1 + self.missed, error: self.missed });
         } else if let Some(least) = self.addresses.iter_mut().min_by_key(|known| known.connects) {
             *least = AddressConnects { address, connects: least.connects + 1, error: least.connects };
+        }
+    }
+
+    /// So many connections came whose addresses are not known: any of them may have been any address's.
+    fn miss(&mut self, connections: u64) {
+        self.total += connections;
+        self.missed += connections;
+        for known in &mut self.addresses {
+            known.connects += connections;
+            known.error += connections;
         }
     }
 
@@ -131,9 +146,10 @@ impl ConnectWindow {
     pub fn merge(&mut self, other: &ConnectWindow) {
         let least = |window: &ConnectWindow| {
             if window.addresses.len() < ADDRESSES_MAX {
-                return 0;
+                return window.missed;
             }
-            window.addresses.iter().map(|known| known.connects).min().unwrap_or(0)
+            let least = window.addresses.iter().map(|known| known.connects).min().unwrap_or(0);
+            least.max(window.missed)
         };
         let (mine, theirs) = (least(self), least(other));
         let before = self.addresses.len();
@@ -157,6 +173,7 @@ impl ConnectWindow {
             }
         }
         self.total += other.total;
+        self.missed += other.missed;
         self.span_ms = self.span_ms.max(other.span_ms);
     }
 
@@ -198,9 +215,11 @@ impl Connects {
         self.started_ms = now_ms;
     }
 
-    /// The last complete window and the one under way: ten to twenty seconds.
-    pub fn recent(&self, now_ms: u64) -> ConnectWindow {
-        let mut recent = self.last.clone();
+    /// The last complete window and the one under way: ten to twenty seconds. For a reader's copy: the worker closes a
+    /// window only when somebody connects.
+    pub fn recent(mut self, now_ms: u64) -> ConnectWindow {
+        self.rotate(now_ms);
+        let mut recent = self.last;
         let last_ms = recent.span_ms;
         recent.merge(&self.current);
         recent.span_ms = last_ms + now_ms.saturating_sub(self.started_ms);
@@ -212,17 +231,53 @@ impl Connects {
         let addresses = self.current.addresses.capacity() + self.last.addresses.capacity();
         size_of::<Self>() + addresses * size_of::<AddressConnects>()
     }
+}
 
-    /// Forgets everything.
-    pub fn reset(&mut self) {
+impl Summary for Connects {
+    type Event = (Option<IpAddr>, u64);
+
+    fn take_late(&mut self, (address, now_ms): (Option<IpAddr>, u64)) {
+        self.connected(address, now_ms);
+    }
+
+    fn take_missed(&mut self, weight: u64) {
+        self.current.miss(weight);
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.memory_bytes()
+    }
+
+    fn forget(&mut self) {
         let started_ms = self.started_ms;
         *self = Self { started_ms, ..Self::default() };
+    }
+}
+
+/// The worker's side of [`Connects`].
+#[derive(Default)]
+pub struct ConnectRecorder(Keeper<Connects>);
+
+impl ConnectRecorder {
+    /// Counts a connection that was accepted. `None` is the unix socket.
+    pub fn connected(&mut self, address: Option<IpAddr>, now_ms: u64) {
+        if let Some(mut connects) = self.0.try_open() {
+            connects.connected(address, now_ms);
+        } else {
+            self.0.note((address, now_ms), 1);
+        }
+    }
+
+    /// What others read.
+    pub fn kept(&self) -> Arc<Kept<Connects>> {
+        self.0.kept()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::kept::LATE_MAX;
     use std::collections::HashMap;
     use std::net::Ipv4Addr;
 
@@ -242,8 +297,8 @@ mod tests {
             workers[(connect % 2) as usize].connected(from, 1_000);
             *truth.entry(from).or_default() += 1;
         }
-        let mut merged = workers[0].recent(1_000);
-        merged.merge(&workers[1].recent(1_000));
+        let mut merged = workers[0].clone().recent(1_000);
+        merged.merge(&workers[1].clone().recent(1_000));
         assert_eq!(merged.total, 20_000);
         let top = merged.top(1)[0];
         assert_eq!(top.address, address(7));
@@ -255,12 +310,32 @@ mod tests {
     }
 
     #[test]
+    fn connections_that_come_while_a_reporter_copies_are_counted_later() {
+        let mut recorder = ConnectRecorder::default();
+        recorder.connected(address(1), 100);
+        let kept = recorder.kept();
+        kept.read(|_| {
+            for connect in 0..LATE_MAX as u32 + 7 {
+                recorder.connected(address(connect % 2), 100);
+            }
+        });
+        recorder.connected(address(9), 100);
+        let recent = kept.copy().recent(100);
+        assert_eq!(recent.total, LATE_MAX as u64 + 9);
+        let counted = |n| recent.top(9).into_iter().find(|known| known.address == address(n)).cloned();
+        let late = LATE_MAX as u64 / 2;
+        for (n, real) in [(0, late), (1, late + 1), (9, 1)] {
+            let known = counted(n).expect("listed");
+            assert_eq!((known.connects, known.error), (real + 7, 7), "{known:?}");
+        }
+    }
+
+    #[test]
     fn windows_forget() {
         let mut connects = Connects::default();
         connects.connected(address(1), 100);
         connects.rotate(CONNECT_WINDOW_MS + 100);
-        assert_eq!(connects.recent(CONNECT_WINDOW_MS + 200).total, 1);
-        connects.rotate(4 * CONNECT_WINDOW_MS);
+        assert_eq!(connects.clone().recent(CONNECT_WINDOW_MS + 200).total, 1);
         assert_eq!(connects.recent(4 * CONNECT_WINDOW_MS).total, 0);
     }
 

@@ -13,9 +13,12 @@
 
 use super::long_names::LongNames;
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 /// Bytes of a key's name that each summary keeps.
 pub const NAME_BYTES_MAX: usize = 128;
+/// What a name takes besides its bytes: it is shared between a worker's summaries and the copies of reporters.
+pub const NAME_HEAD_BYTES: usize = size_of::<KeyName>() + 2 * size_of::<usize>();
 
 /// A key's name, cut to [`NAME_BYTES_MAX`] until [`Summary::complete_names`] finds the rest of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,7 +58,7 @@ pub struct HotKey {
     /// Database.
     pub db: u8,
     /// None as long as the key was never proven heavy within one window.
-    pub name: Option<Box<KeyName>>,
+    pub name: Option<Arc<KeyName>>,
     /// Upper bound of the weight: operations, nanoseconds or bytes, by summary.
     pub count: u64,
     /// `count - error` is the lower bound.
@@ -151,6 +154,14 @@ impl Summary {
         self.cut(slots);
     }
 
+    /// So much weight has come of which nobody knows the keys: any of them may have had it.
+    pub(super) fn miss(&mut self, weight: u64) {
+        if weight > 0 {
+            let missed = Summary { unmonitored: weight, total: weight, ..Summary::default() };
+            self.merge(missed, usize::MAX);
+        }
+    }
+
     /// Keeps the `slots` heaviest keys, in their order. The counts are ranked apart from the keys, which are large.
     pub fn cut(&mut self, slots: usize) {
         if self.keys.len() <= slots {
@@ -230,7 +241,7 @@ impl Summary {
         for key in &mut self.keys {
             let name = key.name.as_mut().filter(|name| name.is_shortened());
             if let Some((name, bytes)) = name.zip(whole.get(key.hash)) {
-                name.bytes = bytes.into();
+                Arc::make_mut(name).bytes = bytes.into();
             }
         }
     }
@@ -242,8 +253,8 @@ impl Summary {
     }
 }
 
-pub(super) fn name_bytes(name: &Option<Box<KeyName>>) -> usize {
-    name.as_ref().map_or(0, |name| size_of::<KeyName>() + name.bytes.len())
+pub(super) fn name_bytes(name: &Option<Arc<KeyName>>) -> usize {
+    name.as_ref().map_or(0, |name| NAME_HEAD_BYTES + name.bytes.len())
 }
 
 /// Equal keys of two databases are two keys.

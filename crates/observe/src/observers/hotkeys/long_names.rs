@@ -12,19 +12,22 @@
 //! Thread safety: owned by one recorder.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 /// Bytes of all names together: a hundred names of a kilobyte. With more the recorder's bound would exceed 1 MiB.
-pub const LONG_NAMES_BYTES_MAX: usize = 128 * 1024;
+pub const LONG_NAMES_BYTES_MAX: usize = 112 * 1024;
 /// Names: they are searched one by one, for each long name that becomes hot.
 pub const LONG_NAMES_MAX: usize = 256;
 
+#[derive(Clone)]
 struct LongName {
     hash: u64,
-    bytes: Box<[u8]>,
+    /// Shared with the copies of reporters.
+    bytes: Arc<[u8]>,
 }
 
 /// See the module's text.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct LongNames {
     names: Vec<LongName>,
     bytes: usize,
@@ -99,11 +102,12 @@ mod tests {
     #[test]
     fn the_heaviest_stay_when_room_is_made() {
         let mut names = LongNames::default();
-        (0..128).for_each(|hash| names.keep(hash, &[b'x'; 1024]));
+        let fit = LONG_NAMES_BYTES_MAX as u64 / 1024;
+        (0..fit).for_each(|hash| names.keep(hash, &[b'x'; 1024]));
         names.make_room(|hash| hash);
-        let kept: Vec<u64> = (0..128).filter(|&hash| names.get(hash).is_some()).collect();
-        assert_eq!(kept, (64..128).collect::<Vec<u64>>());
-        names.keep(1_000, &[b'y'; 60_000]);
+        let kept: Vec<u64> = (0..fit).filter(|&hash| names.get(hash).is_some()).collect();
+        assert_eq!(kept, (fit / 2..fit).collect::<Vec<u64>>());
+        names.keep(1_000, &[b'y'; LONG_NAMES_BYTES_MAX / 2]);
         assert!(names.get(1_000).is_some());
         let mut few = LongNames::default();
         few.keep(1, &[b'x'; 200]);

@@ -17,15 +17,20 @@
 //! 4. A key's name is copied once it is proven heavy in its window: [`NAME_BYTES_MAX`] of it into the summary, and the
 //!    whole of a longer one beside (`long_names`), as long as there is room. What was cut says its length.
 //! 5. Memory: [`HotKeys::memory_bytes_max`], whatever the traffic.
+//! 6. Accesses that came while a reporter had the summaries have no name; those that there was no room for are in the total
+//!    of operations, and each key may have had them: they are in its error.
 //!
-//! Thread safety: owned by one recorder; summaries are plain values.
+//! Thread safety: plain values, but for [`HotKeyRecorder`], which is owned by one recorder, see `kept`. A copy for a
+//! reporter shares what is frozen.
 
 use super::key_summary::{name_bytes, with_database};
 use super::long_names::LongNames;
 use super::space_saving::{Slot, SpaceSaving};
+use crate::record::kept::{Keeper, Kept, Summary as KeptSummary, late_bytes_max};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-pub use super::key_summary::{HotKey, KeyName, NAME_BYTES_MAX, Summary};
+pub use super::key_summary::{HotKey, KeyName, NAME_BYTES_MAX, NAME_HEAD_BYTES, Summary};
 
 /// Slots of the summary by operations. 64 find a third of a Zipf top 20, 256 all of it. On the demo's recording, whose
 /// hot keys are flat, the certain count of one of the true top 20 was 62 % short with 512, 12 % with 1,024.
@@ -61,7 +66,7 @@ pub enum Access {
 
 #[derive(Clone, Default)]
 struct Detail {
-    name: Option<Box<KeyName>>,
+    name: Option<Arc<KeyName>>,
     cpu_ns: u64,
     bytes: u64,
     reads: u32,
@@ -123,7 +128,8 @@ impl Window {
     }
 }
 
-/// The recorder of observer 2.
+/// What one worker knows of hot keys.
+#[derive(Clone)]
 pub struct HotKeys {
     operations: SpaceSaving<Detail>,
     cpu: SpaceSaving<Detail>,
@@ -131,11 +137,13 @@ pub struct HotKeys {
     samples: u64,
     window_start_ms: u64,
     previous_total: u64,
-    windows: VecDeque<Window>,
+    windows: VecDeque<Arc<Window>>,
     long_names: LongNames,
-    operations_total: Summary,
-    cpu_total: Summary,
-    bytes_total: Summary,
+    /// Weight of operations that came while a reporter had the summaries, and that there was no room for.
+    missed: u64,
+    operations_total: Arc<Summary>,
+    cpu_total: Arc<Summary>,
+    bytes_total: Arc<Summary>,
 }
 
 impl Default for HotKeys {
@@ -149,9 +157,10 @@ impl Default for HotKeys {
             previous_total: 0,
             windows: VecDeque::with_capacity(WINDOWS + 1),
             long_names: LongNames::default(),
-            operations_total: Summary::default(),
-            cpu_total: Summary::default(),
-            bytes_total: Summary::default(),
+            missed: 0,
+            operations_total: Arc::default(),
+            cpu_total: Arc::default(),
+            bytes_total: Arc::default(),
         }
     }
 }
@@ -179,25 +188,42 @@ impl HotKeys {
     /// Records a sampled access.
     #[inline]
     pub fn record(&mut self, access: KeyAccess<'_>) {
+        self.take(&access, true);
+    }
+
+    /// An access that comes late has no name.
+    #[inline]
+    fn take(&mut self, access: &KeyAccess<'_>, has_name: bool) {
         let hash = with_database(access.db, access.hash);
         let weight = u64::from(access.weight);
         self.samples += 1;
         let threshold = self.operations.total().max(self.previous_total) / PROVEN_FRACTION;
         let long_names = &mut self.long_names;
-        note(self.operations.add(hash, weight), &access, threshold, long_names);
+        note(self.operations.add(hash, weight), access, has_name, threshold, long_names);
         if access.cpu_ns >= COSTLY_CPU_NS {
             let threshold = self.cpu.total() / PROVEN_FRACTION;
-            note(self.cpu.add(hash, u64::from(access.cpu_ns) * weight), &access, threshold, long_names);
+            note(
+                self.cpu.add(hash, u64::from(access.cpu_ns) * weight),
+                access,
+                has_name,
+                threshold,
+                long_names,
+            );
         }
         if access.bytes >= COSTLY_BYTES {
             let threshold = self.bytes.total() / PROVEN_FRACTION;
-            note(self.bytes.add(hash, u64::from(access.bytes) * weight), &access, threshold, long_names);
+            note(
+                self.bytes.add(hash, u64::from(access.bytes) * weight),
+                access,
+                has_name,
+                threshold,
+                long_names,
+            );
         }
     }
 
     /// Closes the window when it is [`WINDOW_MS`] old: 0.1 to 0.2 ms, once a second.
-    /// To be called once per batch with any clock in milliseconds.
-    #[inline]
+    /// To be called now and then with any clock in milliseconds.
     pub fn rotate(&mut self, now_ms: u64) {
         if now_ms.saturating_sub(self.window_start_ms) >= WINDOW_MS {
             self.freeze(now_ms);
@@ -212,16 +238,17 @@ impl HotKeys {
         if self.operations.total() == 0 {
             return;
         }
-        let operations = freeze(&mut self.operations, std::mem::take(&mut self.samples));
+        let mut operations = freeze(&mut self.operations, std::mem::take(&mut self.samples));
+        operations.miss(std::mem::take(&mut self.missed));
         let mut window = operations.clone();
         window.cut(WINDOW_KEYS);
-        self.windows.push_back(Window { end_ms: now_ms, span_ms, operations: window });
+        self.windows.push_back(Arc::new(Window { end_ms: now_ms, span_ms, operations: window }));
         if self.windows.len() > WINDOWS {
             self.windows.pop_front();
         }
-        self.operations_total.merge(operations, OPERATION_SLOTS);
-        self.cpu_total.merge(freeze(&mut self.cpu, 0), COSTLY_SLOTS);
-        self.bytes_total.merge(freeze(&mut self.bytes, 0), COSTLY_SLOTS);
+        Arc::make_mut(&mut self.operations_total).merge(operations, OPERATION_SLOTS);
+        Arc::make_mut(&mut self.cpu_total).merge(freeze(&mut self.cpu, 0), COSTLY_SLOTS);
+        Arc::make_mut(&mut self.bytes_total).merge(freeze(&mut self.bytes, 0), COSTLY_SLOTS);
         self.make_room_for_names();
     }
 
@@ -261,9 +288,9 @@ impl HotKeys {
                 .sum::<usize>()
     }
 
-    /// The bound of [`HotKeys::memory_bytes`]: 0.94 MiB if every name is as long as it may be, a third typically.
+    /// The bound of what one worker holds: 1 MiB if every name is as long as it may be, a third typically.
     pub const fn memory_bytes_max() -> usize {
-        let name = NAME_BYTES_MAX + size_of::<KeyName>();
+        let name = NAME_BYTES_MAX + NAME_HEAD_BYTES;
         let live = SpaceSaving::<Detail>::memory_bytes_max(OPERATION_SLOTS, KEPT_KEYS)
             + 2 * SpaceSaving::<Detail>::memory_bytes_max(COSTLY_SLOTS, KEPT_KEYS);
         let slots = OPERATION_SLOTS + 2 * COSTLY_SLOTS;
@@ -272,20 +299,98 @@ impl HotKeys {
         let totals = (2 * slots + 3 * KEPT_KEYS) * size_of::<HotKey>();
         let long_names = LongNames::memory_bytes_max();
         live + totals
+            + late_bytes_max::<HotKeys>()
             + names
             + long_names
             + WINDOWS * (size_of::<Window>() + WINDOW_KEYS * (size_of::<HotKey>() + name))
     }
+}
 
-    /// Forgets everything.
-    pub fn reset(&mut self) {
+/// An access that came while a reporter had the summaries.
+#[derive(Clone, Copy)]
+pub struct LateAccess {
+    hash: u64,
+    weight: u32,
+    cpu_ns: u32,
+    bytes: u32,
+    access: Access,
+    db: u8,
+}
+
+impl KeptSummary for HotKeys {
+    type Event = LateAccess;
+
+    fn take_late(&mut self, event: LateAccess) {
+        let LateAccess { hash, weight, cpu_ns, bytes, access, db } = event;
+        self.take(&KeyAccess { db, hash, key: b"", weight, access, cpu_ns, bytes }, false);
+    }
+
+    fn take_missed(&mut self, weight: u64) {
+        self.missed += weight;
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.memory_bytes()
+    }
+
+    fn forget(&mut self) {
         let window_start_ms = self.window_start_ms;
         *self = Self { window_start_ms, ..Self::default() };
     }
 }
 
+/// The worker's side of [`HotKeys`].
+#[derive(Default)]
+pub struct HotKeyRecorder {
+    keeper: Keeper<HotKeys>,
+    /// As the summaries have it.
+    window_start_ms: u64,
+}
+
+impl HotKeyRecorder {
+    /// Records a sampled access.
+    #[inline]
+    pub fn record(&mut self, access: KeyAccess<'_>) {
+        if let Some(mut hotkeys) = self.keeper.try_open() {
+            hotkeys.record(access);
+        } else {
+            let KeyAccess { db, hash, weight, access, cpu_ns, bytes, .. } = access;
+            let late = LateAccess { hash, weight, cpu_ns, bytes, access, db };
+            self.keeper.note(late, u64::from(weight));
+        }
+    }
+
+    /// See [`HotKeys::rotate`]. While a reporter has the summaries, the window goes on.
+    #[inline]
+    pub fn rotate(&mut self, now_ms: u64) {
+        if now_ms.saturating_sub(self.window_start_ms) >= WINDOW_MS {
+            self.close_window(now_ms);
+        }
+    }
+
+    #[cold]
+    fn close_window(&mut self, now_ms: u64) {
+        let Some(mut hotkeys) = self.keeper.try_open() else { return };
+        hotkeys.rotate(now_ms);
+        drop(hotkeys);
+        self.window_start_ms = now_ms;
+        self.keeper.weigh();
+    }
+
+    /// What others read.
+    pub fn kept(&self) -> Arc<Kept<HotKeys>> {
+        self.keeper.kept()
+    }
+}
+
 #[inline]
-fn note(slot: (&mut Slot<Detail>, u64), access: &KeyAccess<'_>, threshold: u64, long_names: &mut LongNames) {
+fn note(
+    slot: (&mut Slot<Detail>, u64),
+    access: &KeyAccess<'_>,
+    has_name: bool,
+    threshold: u64,
+    long_names: &mut LongNames,
+) {
     let (slot, count) = slot;
     let detail = &mut slot.detail;
     let weight = access.weight;
@@ -300,8 +405,8 @@ fn note(slot: (&mut Slot<Detail>, u64), access: &KeyAccess<'_>, threshold: u64, 
         Access::Miss => &mut detail.misses,
     };
     *counter = counter.saturating_add(weight);
-    if detail.name.is_none() && count - slot.error > threshold {
-        detail.name = Some(Box::new(KeyName::copy(access.key)));
+    if detail.name.is_none() && count - slot.error > threshold && has_name {
+        detail.name = Some(Arc::new(KeyName::copy(access.key)));
         if access.key.len() > NAME_BYTES_MAX {
             long_names.keep(slot.hash, access.key);
         }
@@ -345,9 +450,10 @@ impl HotKeysSnapshot {
         ];
         for (merged, past, live, samples, capacity) in totals {
             let room = slots(merged, capacity);
-            merged.merge(past.clone(), room);
+            merged.merge(Summary::clone(past), room);
             merged.merge(peek(live, samples), room);
         }
+        self.operations.miss(worker.missed);
         let mut recent_ms = 0;
         let kept = worker.windows.iter().enumerate();
         for (age, window) in kept.filter(|(_, window)| window.is_recent(now_ms)) {
@@ -479,7 +585,7 @@ mod tests {
                 hotkeys.rotate((access / window_accesses + 1) * WINDOW_MS);
             }
             if access + 1 == window_accesses {
-                hotkeys.operations_total = Summary::default();
+                hotkeys.operations_total = Arc::default();
             }
         }
         let key = hotkeys.operations_total.get(0, hash(1 << 40)).expect("listed");
@@ -593,7 +699,7 @@ mod tests {
         let whole = merged.operations.keys().iter().filter_map(|key| key.name.as_ref());
         let whole = whole.filter(|name| name.bytes().len() == 10_000).count();
         assert!((1..=13).contains(&whole), "{whole} long names fit");
-        hotkeys.reset();
+        hotkeys.forget();
         assert_eq!(hotkeys.samples(), 0);
     }
 
@@ -685,5 +791,54 @@ mod tests {
         assert_eq!(names(&merged.operations.top(1)), ["key:5"]);
         assert_eq!(merged.operations.get(0, hash(5)).map(|key| (key.count, key.error)), Some((20, 0)));
         assert!(merged.operations.get(1, hash(5)).is_none());
+    }
+
+    #[test]
+    fn bounds_hold_though_a_reporter_has_the_summaries_for_long() {
+        let mut stream = Stream::zipf(0x71BF_0006, 5_000, 1.0);
+        let mut recorder = HotKeyRecorder::default();
+        let kept = recorder.kept();
+        let mut truth: HashMap<u64, u64> = HashMap::new();
+        let mut some = |recorder: &mut HotKeyRecorder, accesses: u64| {
+            for _ in 0..accesses {
+                let key = stream.next();
+                *truth.entry(key).or_default() += 1;
+                let name = format!("key:{key}");
+                let (hash, access) = (hash(key), Access::Read);
+                recorder.record(KeyAccess {
+                    db: 0,
+                    hash,
+                    key: name.as_bytes(),
+                    weight: 1,
+                    access,
+                    cpu_ns: 100,
+                    bytes: 50,
+                });
+            }
+        };
+        for second in 1..10 {
+            some(&mut recorder, 3_000);
+            // What does not fit into the list of late ones is missed, but for what then rotates.
+            kept.read(|_| some(&mut recorder, 900));
+            if second % 2 == 0 {
+                recorder.rotate(second * WINDOW_MS);
+            }
+        }
+        some(&mut recorder, 1);
+        let mut merged = HotKeysSnapshot::default();
+        merged.add(&kept.copy(), 10_000);
+        let summary = &merged.operations;
+        assert_eq!(summary.total(), truth.values().sum::<u64>());
+        for (&key, &real) in &truth {
+            match summary.get(0, hash(key)) {
+                Some(found) => {
+                    assert!(found.certain() <= real && real <= found.count, "{key}: {real} {found:?}")
+                }
+                None => assert!(real <= summary.unmonitored(), "key {key}: {real}"),
+            }
+        }
+        assert!(summary.top(5).iter().all(|key| key.error >= 9 * 300), "they say what was missed");
+        let names = names(&summary.top(5));
+        assert!(names.iter().all(|name| name.starts_with("key:")), "{names:?}");
     }
 }

@@ -35,6 +35,7 @@ pub struct Slot<T> {
 }
 
 /// A summary of a stream of weighted hashes.
+#[derive(Clone)]
 pub struct SpaceSaving<T> {
     capacity: usize,
     /// The first slots, which never change hands.

@@ -1,34 +1,38 @@
 //! Observer 1: how long each command waited, was locked out, ran, waited for the log and was flushed.
 //!
-//! One block per command that was ever timed on this worker holds the histograms of all stages:
+//! Each command has a histogram per stage that was ever timed on this worker:
 //!
 //! ```text
 //! stage   buckets per power of two   relative error   range
-//! run     16                         3.1 %            0 .. 17 s      (448 counters)
-//! wait     8                         6.3 %            0 .. 17 s      (232)
-//! lock     4                        12.5 %            0 .. 1.07 s    (104)
-//! log      4                        12.5 %            0 .. 1.07 s    (104)
-//! flush    4                        12.5 %            0 .. 1.07 s    (104)
+//! run     16                         3.1 %            0 .. 17 s      (448 counters, 3.5 KiB)
+//! wait     8                         6.3 %            0 .. 17 s      (232, 1.8 KiB)
+//! lock     4                        12.5 %            0 .. 1.07 s    (104, 0.8 KiB)
+//! log      4                        12.5 %            0 .. 1.07 s    (104, 0.8 KiB)
+//! flush    4                        12.5 %            0 .. 1.07 s    (104, 0.8 KiB)
 //! ```
 //!
 //! The unit is 8 ns; above a range the value counts in the last bucket and the maximum stays exact.
 //!
 //! Invariants:
-//! 1. A block is at most [`BLOCK_BYTES_MAX`]; there are at most [`COMMANDS_MAX`] blocks.
+//! 1. The histograms of all commands take at most [`TIMINGS_BYTES_MAX`]: when that is used up, a stage that was never
+//!    timed before is not timed. There are at most [`COMMANDS_MAX`] commands.
 //! 2. `calls`, `rejected` and `failed` are exact. Timings are weighted: a sample stands for `weight` calls, but all
 //!    samples of a stage together never for more calls than there were: by chance they may come too often.
-//! 3. A 32-bit counter that overflows leaves a carry behind; nothing is lost.
-//! 4. A command's `usec` is exact only if each of its calls was timed with weight 1; else it says estimate.
-//! 5. Forgetting the timings leaves `usec` as it was: the sums of the runs that are forgotten are kept.
+//! 3. A command's `usec` is exact only if each of its calls was timed with weight 1; else it says estimate.
+//! 4. A call is counted before it is timed, and readers take the timings first: whatever a worker does meanwhile, they see
+//!    no more timings than calls.
 //!
-//! Thread safety: owned by one recorder.
+//! Thread safety: [`Latency`] is owned by one recorder; its [`LatencyCells`] may be read by anybody at any time.
 
+use crate::record::buckets::{Buckets, LazyBuckets, held_bytes};
+use crate::record::counter::Counter;
 use crate::record::histogram::{Histogram, Layout};
+use std::sync::Arc;
 
 /// Commands the index space may have: twice what Redis knows.
 pub const COMMANDS_MAX: usize = 512;
-/// What one used command costs one worker, all stages together.
-pub const BLOCK_BYTES_MAX: usize = 4096;
+/// What the histograms of one worker may take: those of 330 commands that ran, waited and were answered; 250 there are.
+pub const TIMINGS_BYTES_MAX: usize = 2 << 20;
 /// Runs from here on count as having held the worker: others were delayed by a noticeable time.
 pub const HOLD_NS: u64 = 1_000_000;
 
@@ -70,66 +74,95 @@ impl Stage {
             Self::Lock | Self::Log | Self::Flush => Layout { unit_bits: 3, sub_bits: 2, groups: 26 },
         }
     }
-
-    const fn offset(self) -> usize {
-        let mut offset = 0;
-        let mut before = 0;
-        while before < self as usize {
-            offset += STAGES[before].layout().buckets();
-            before += 1;
-        }
-        offset
-    }
 }
 
-const OFFSETS: [usize; 5] = [
-    Stage::Wait.offset(),
-    Stage::Lock.offset(),
-    Stage::Run.offset(),
-    Stage::Log.offset(),
-    Stage::Flush.offset(),
-];
-const COUNTERS: usize = Stage::Flush.offset() + Stage::Flush.layout().buckets();
+const RUN_BUCKETS: usize = Stage::Run.layout().buckets();
+const WAIT_BUCKETS: usize = Stage::Wait.layout().buckets();
+const OTHER_BUCKETS: usize = Stage::Flush.layout().buckets();
 
-/// The histograms of one command on one worker.
-struct Block {
-    sums_ns: [u64; 5],
-    max_ns: [u64; 5],
-    /// Counters that overflowed, once per overflow of 2^32. Bounded: each takes 2^32 samples.
-    carries: Vec<u16>,
-    counts: [u32; COUNTERS],
+/// One command on one worker.
+#[derive(Default)]
+struct CommandCells {
+    calls: Counter,
+    rejected: Counter,
+    failed: Counter,
+    holds: Counter,
+    hold_ns: Counter,
+    delay_given_ns: Counter,
+    /// Samples that stood for more than themselves.
+    estimates: Counter,
+    /// Stages that were timed.
+    timings: Counter,
+    run: LazyBuckets<RUN_BUCKETS>,
+    wait: LazyBuckets<WAIT_BUCKETS>,
+    lock: LazyBuckets<OTHER_BUCKETS>,
+    log: LazyBuckets<OTHER_BUCKETS>,
+    flush: LazyBuckets<OTHER_BUCKETS>,
 }
 
-const _: () = assert!(size_of::<Block>() <= BLOCK_BYTES_MAX);
-
-impl Block {
-    #[inline]
-    fn record(&mut self, stage: Stage, ns: u64, weight: u32) {
-        let at = stage as usize;
-        self.sums_ns[at] = self.sums_ns[at].wrapping_add(ns.wrapping_mul(u64::from(weight)));
-        self.max_ns[at] = self.max_ns[at].max(ns);
-        let index = OFFSETS[at] + stage.layout().index(ns);
-        let (sum, overflow) = self.counts[index].overflowing_add(weight);
-        self.counts[index] = sum;
-        if overflow {
-            self.carry(index);
+impl CommandCells {
+    fn counts(&self) -> CallCounts {
+        CallCounts {
+            calls: self.calls.get(),
+            rejected: self.rejected.get(),
+            failed: self.failed.get(),
+            holds: self.holds.get(),
+            hold_ns: self.hold_ns.get(),
+            delay_given_ns: self.delay_given_ns.get(),
+            estimates: self.estimates.get(),
         }
     }
 
-    #[cold]
-    fn carry(&mut self, index: usize) {
-        self.carries.push(index as u16);
+    fn add_to(&self, stage: Stage, histogram: &mut Histogram) {
+        fn add<const N: usize>(cell: &LazyBuckets<N>, histogram: &mut Histogram) {
+            if let Some(buckets) = cell.get() {
+                buckets.add_to(histogram);
+            }
+        }
+        match stage {
+            Stage::Run => add(&self.run, histogram),
+            Stage::Wait => add(&self.wait, histogram),
+            Stage::Lock => add(&self.lock, histogram),
+            Stage::Log => add(&self.log, histogram),
+            Stage::Flush => add(&self.flush, histogram),
+        }
     }
 
-    fn merge_into(&self, stage: Stage, histogram: &mut Histogram) {
-        let at = stage as usize;
-        let (from, to) = (OFFSETS[at], OFFSETS[at] + stage.layout().buckets());
-        let counts = (from..to).map(|index| {
-            let carries =
-                self.carries.iter().filter(|&&carried| usize::from(carried) == index).count() as u64;
-            (carries << 32) + u64::from(self.counts[index])
-        });
-        histogram.add_counts(counts, self.sums_ns[at], self.max_ns[at]);
+    fn begin_window(&self) {
+        fn begin<const N: usize>(cell: &LazyBuckets<N>) {
+            if let Some(buckets) = cell.get() {
+                buckets.begin_window();
+            }
+        }
+        begin(&self.run);
+        begin(&self.wait);
+        [&self.lock, &self.log, &self.flush].into_iter().for_each(begin);
+    }
+
+    fn timings_bytes(&self) -> usize {
+        let others: usize = [&self.lock, &self.log, &self.flush].into_iter().map(held_bytes).sum();
+        held_bytes(&self.run) + held_bytes(&self.wait) + others
+    }
+}
+
+/// What is counted of all commands on one worker, to be read.
+#[derive(Clone)]
+pub struct LatencyCells(Arc<[CommandCells]>);
+
+impl LatencyCells {
+    /// Bytes held now.
+    pub fn memory_bytes(&self) -> usize {
+        self.0.len() * BYTES_PER_COMMAND + self.0.iter().map(CommandCells::timings_bytes).sum::<usize>()
+    }
+
+    /// Calls of all commands, exact.
+    pub fn calls(&self) -> u64 {
+        self.0.iter().map(|cells| cells.calls.get()).sum()
+    }
+
+    /// Stages timed so far.
+    pub fn timings(&self) -> u64 {
+        self.0.iter().map(|cells| cells.timings.get()).sum()
     }
 }
 
@@ -148,69 +181,79 @@ pub struct CallCounts {
     pub hold_ns: u64,
     /// Delay given to others: run time times the requests that were ready meanwhile, nanoseconds.
     pub delay_given_ns: u64,
-    /// Some call was sampled with a weight above 1, so the timings are estimates.
-    pub estimated: bool,
+    /// Samples that stood for more calls than their own, so that the timings are estimates.
+    pub estimates: u64,
 }
 
-/// The body times of one command whose histogram was forgotten. Apart from [`CallCounts`], which every command touches.
-#[derive(Clone, Copy, Default, Debug)]
-struct ForgottenRuns {
-    runs: u64,
-    ns: u64,
-    /// As in [`CallCounts`]: a new window begins exact.
-    estimated: bool,
-}
+impl CallCounts {
+    fn add(&mut self, other: &CallCounts) {
+        self.calls += other.calls;
+        self.rejected += other.rejected;
+        self.failed += other.failed;
+        self.holds += other.holds;
+        self.hold_ns = self.hold_ns.saturating_add(other.hold_ns);
+        self.delay_given_ns = self.delay_given_ns.saturating_add(other.delay_given_ns);
+        self.estimates += other.estimates;
+    }
 
-/// The recorder of observer 1.
-pub struct Latency {
-    counts: Vec<CallCounts>,
-    /// By command index, empty until timings are forgotten for the first time.
-    forgotten: Vec<ForgottenRuns>,
-    blocks: Vec<Option<Box<Block>>>,
-    /// By command index and stage: the calls that have a timing or are given up, at most `calls`. Beside the blocks,
-    /// which must not exceed a page.
-    accounted: Vec<[u64; 5]>,
-    timings: u64,
-}
-
-impl Default for Latency {
-    fn default() -> Self {
-        Self::new(256)
+    fn subtract(&mut self, before: &CallCounts) {
+        self.calls = self.calls.saturating_sub(before.calls);
+        self.rejected = self.rejected.saturating_sub(before.rejected);
+        self.failed = self.failed.saturating_sub(before.failed);
+        self.holds = self.holds.saturating_sub(before.holds);
+        self.hold_ns = self.hold_ns.saturating_sub(before.hold_ns);
+        self.delay_given_ns = self.delay_given_ns.saturating_sub(before.delay_given_ns);
+        self.estimates = self.estimates.saturating_sub(before.estimates);
     }
 }
 
+/// What a command takes besides its histograms.
+const BYTES_PER_COMMAND: usize = size_of::<CommandCells>() + size_of::<[u64; 5]>();
+
+/// The recorder of observer 1.
+pub struct Latency {
+    commands: Arc<[CommandCells]>,
+    /// By command and stage: the calls that have a timing or are given up, at most `calls`.
+    accounted: Box<[[u64; 5]]>,
+    /// What is left of [`TIMINGS_BYTES_MAX`].
+    room_bytes: usize,
+}
+
 impl Latency {
-    /// `commands`: how many command indexes to expect; more are taken later, up to [`COMMANDS_MAX`].
+    /// `commands`: how many command indexes there are; those from [`COMMANDS_MAX`] on are not counted.
     pub fn new(commands: usize) -> Self {
-        let commands = commands.clamp(1, COMMANDS_MAX);
+        let commands = commands.min(COMMANDS_MAX);
         Self {
-            counts: vec![CallCounts::default(); commands],
-            forgotten: Vec::new(),
-            blocks: std::iter::repeat_with(|| None).take(commands).collect(),
-            accounted: vec![[0; 5]; commands],
-            timings: 0,
+            commands: std::iter::repeat_with(CommandCells::default).take(commands).collect(),
+            accounted: vec![[0; 5]; commands].into_boxed_slice(),
+            room_bytes: TIMINGS_BYTES_MAX,
         }
+    }
+
+    /// What others read.
+    pub fn cells(&self) -> LatencyCells {
+        LatencyCells(Arc::clone(&self.commands))
     }
 
     /// Counts a call. Exact: to be called for every command executed.
     #[inline]
     pub fn called(&mut self, command: u16) {
-        if let Some(counts) = self.counts_of(command) {
-            counts.calls += 1;
+        if let Some(cells) = self.cells_of(command) {
+            cells.calls.add(1);
         }
     }
 
     /// Counts a call that was refused before execution.
     pub fn rejected(&mut self, command: u16) {
-        if let Some(counts) = self.counts_of(command) {
-            counts.rejected += 1;
+        if let Some(cells) = self.cells_of(command) {
+            cells.rejected.add(1);
         }
     }
 
     /// Counts a call that answered an error (`called` counts it as well).
     pub fn failed(&mut self, command: u16) {
-        if let Some(counts) = self.counts_of(command) {
-            counts.failed += 1;
+        if let Some(cells) = self.cells_of(command) {
+            cells.failed.add(1);
         }
     }
 
@@ -218,122 +261,80 @@ impl Latency {
     #[inline]
     pub fn record(&mut self, command: u16, stage: Stage, ns: u64, weight: u32) {
         let index = usize::from(command);
-        if index >= self.blocks.len() && !self.grow(index) {
+        let Some((cells, accounted)) = self.commands.get(index).zip(self.accounted.get_mut(index)) else {
             return;
-        }
-        self.timings += 1;
+        };
+        cells.timings.add(1);
         if stage == Stage::Run {
-            let counts = &mut self.counts[index];
-            counts.estimated |= weight > 1;
+            if weight > 1 {
+                cells.estimates.add(1);
+            }
             if ns >= HOLD_NS {
-                counts.holds += u64::from(weight);
-                counts.hold_ns += ns.saturating_mul(u64::from(weight));
+                cells.holds.add(u64::from(weight));
+                cells.hold_ns.add(ns.saturating_mul(u64::from(weight)));
             }
         }
-        let accounted = &mut self.accounted[index][stage as usize];
-        let room = self.counts[index].calls.saturating_sub(*accounted);
-        let weight = weight.min(u32::try_from(room).unwrap_or(u32::MAX));
-        *accounted += u64::from(weight);
-        match &mut self.blocks[index] {
-            Some(block) => block.record(stage, ns, weight),
-            empty => {
-                let fresh =
-                    Block { sums_ns: [0; 5], max_ns: [0; 5], carries: Vec::new(), counts: [0; COUNTERS] };
-                empty.insert(Box::new(fresh)).record(stage, ns, weight);
-            }
+        let accounted = &mut accounted[stage as usize];
+        let weight = u64::from(weight).min(cells.calls.get().saturating_sub(*accounted));
+        *accounted += weight;
+        let room = &mut self.room_bytes;
+        match stage {
+            Stage::Run => add(&cells.run, stage.layout(), ns, weight, room),
+            Stage::Wait => add(&cells.wait, stage.layout(), ns, weight, room),
+            Stage::Lock => add(&cells.lock, stage.layout(), ns, weight, room),
+            Stage::Log => add(&cells.log, stage.layout(), ns, weight, room),
+            Stage::Flush => add(&cells.flush, stage.layout(), ns, weight, room),
         }
     }
 
     /// Records that a run of `run_ns` made `waiting` ready requests of others wait.
     pub fn delayed_others(&mut self, command: u16, run_ns: u64, waiting: u32) {
-        if let Some(counts) = self.counts_of(command) {
-            counts.delay_given_ns =
-                counts.delay_given_ns.saturating_add(run_ns.saturating_mul(u64::from(waiting)));
+        if let Some(cells) = self.cells_of(command) {
+            cells.delay_given_ns.add(run_ns.saturating_mul(u64::from(waiting)));
         }
-    }
-
-    /// Stages timed so far.
-    pub fn timings(&self) -> u64 {
-        self.timings
     }
 
     /// The exact counters of one command.
     pub fn call_counts(&self, command: u16) -> CallCounts {
-        self.counts.get(usize::from(command)).copied().unwrap_or_default()
+        self.cells_of(command).map(CommandCells::counts).unwrap_or_default()
     }
 
     /// Calls of all commands, exact.
     pub fn calls(&self) -> u64 {
-        self.counts.iter().map(|counts| counts.calls).sum()
+        self.commands.iter().map(|cells| cells.calls.get()).sum()
     }
 
-    /// Bytes held now.
-    pub fn memory_bytes(&self) -> usize {
-        let carries = |block: &Block| block.carries.capacity() * size_of::<u16>();
-        self.counts.capacity() * size_of::<CallCounts>()
-            + self.forgotten.capacity() * size_of::<ForgottenRuns>()
-            + self.blocks.capacity() * size_of::<Option<Box<Block>>>()
-            + self.accounted.capacity() * size_of::<[u64; 5]>()
-            + self.blocks.iter().flatten().map(|block| size_of::<Block>() + carries(block)).sum::<usize>()
-    }
-
-    /// What the counters of all commands may take at most, besides the blocks, bytes.
-    pub const fn counters_bytes_max() -> usize {
-        COMMANDS_MAX
-            * (size_of::<CallCounts>()
-                + size_of::<ForgottenRuns>()
-                + size_of::<Option<Box<Block>>>()
-                + size_of::<[u64; 5]>())
-    }
-
-    /// Forgets everything.
-    pub fn reset(&mut self) {
-        self.counts.fill(CallCounts::default());
-        self.forgotten = Vec::new();
-        self.blocks.fill_with(|| None);
-        self.accounted.fill([0; 5]);
-        self.timings = 0;
-    }
-
-    /// Forgets the timings and keeps the exact counters and the time spent in all: PROF RESET leaves `calls` and
-    /// `usec` of INFO commandstats alone.
-    pub fn reset_timings(&mut self) {
-        self.forgotten.resize(self.blocks.len(), ForgottenRuns::default());
-        for ((forgotten, counts), block) in self.forgotten.iter_mut().zip(&mut self.counts).zip(&self.blocks)
-        {
-            let Some(block) = block else { continue };
-            forgotten.estimated |= std::mem::take(&mut counts.estimated);
-            let mut run = Histogram::new(Stage::Run.layout());
-            block.merge_into(Stage::Run, &mut run);
-            forgotten.runs += run.count();
-            forgotten.ns = forgotten.ns.wrapping_add(run.sum());
+    /// A window begins: its maxima are found anew, and the calls before it will have no timing any more.
+    pub(crate) fn begin_window(&mut self) {
+        for (cells, accounted) in self.commands.iter().zip(&mut self.accounted) {
+            cells.begin_window();
+            *accounted = [cells.calls.get(); 5];
         }
-        self.blocks.fill_with(|| None);
-        let calls = self.counts.iter().map(|counts| counts.calls);
-        self.accounted.iter_mut().zip(calls).for_each(|(accounted, calls)| *accounted = [calls; 5]);
-        self.timings = 0;
+    }
+
+    /// The bound of what one worker holds.
+    pub const fn memory_bytes_max() -> usize {
+        TIMINGS_BYTES_MAX + COMMANDS_MAX * BYTES_PER_COMMAND
     }
 
     #[inline]
-    fn counts_of(&mut self, command: u16) -> Option<&mut CallCounts> {
-        let index = usize::from(command);
-        if index >= self.counts.len() && !self.grow(index) {
-            return None;
-        }
-        self.counts.get_mut(index)
+    fn cells_of(&self, command: u16) -> Option<&CommandCells> {
+        self.commands.get(usize::from(command))
     }
+}
 
-    #[cold]
-    fn grow(&mut self, index: usize) -> bool {
-        if index >= COMMANDS_MAX {
-            return false;
-        }
-        let commands = (index + 1).next_power_of_two().min(COMMANDS_MAX);
-        self.counts.resize(commands, CallCounts::default());
-        self.blocks.resize_with(commands, || None);
-        self.accounted.resize(commands, [0; 5]);
-        true
+#[inline]
+fn add<const N: usize>(cell: &LazyBuckets<N>, layout: Layout, ns: u64, weight: u64, room: &mut usize) {
+    let made = cell.get().map(|buckets| &**buckets);
+    if let Some(buckets) = made.or_else(|| first(cell, room)) {
+        buckets.record(layout, ns, weight);
     }
+}
+
+#[cold]
+fn first<'a, const N: usize>(cell: &'a LazyBuckets<N>, room: &mut usize) -> Option<&'a Buckets<N>> {
+    *room = room.checked_sub(size_of::<Buckets<N>>())?;
+    Some(cell.get_or_init(Box::default))
 }
 
 /// One command over all workers.
@@ -343,14 +344,13 @@ pub struct CommandStats {
     pub command: u16,
     /// Exact counters.
     pub counts: CallCounts,
-    forgotten: ForgottenRuns,
     stages: [Histogram; 5],
 }
 
 impl CommandStats {
     fn new(command: u16) -> Self {
         let stages = STAGES.map(|stage| Histogram::new(stage.layout()));
-        Self { command, counts: CallCounts::default(), forgotten: ForgottenRuns::default(), stages }
+        Self { command, counts: CallCounts::default(), stages }
     }
 
     /// The merged histogram of a stage, nanoseconds.
@@ -360,26 +360,21 @@ impl CommandStats {
 
     /// Whether [`CommandStats::usec`] is exact: every call was timed.
     pub fn is_exact(&self) -> bool {
-        !self.counts.estimated && !self.forgotten.estimated && self.runs_timed() == self.counts.calls
+        self.counts.estimates == 0 && self.stage(Stage::Run).count() == self.counts.calls
     }
 
-    /// Time spent in the body over all calls, microseconds: the mean of the timed calls times the calls. Timings that
-    /// were forgotten since are in it.
+    /// Time spent in the body over all calls, microseconds: the mean of the timed calls times the calls.
     pub fn usec(&self) -> u64 {
-        let (runs, ns) = (self.runs_timed(), self.forgotten.ns.wrapping_add(self.stage(Stage::Run).sum()));
+        let (runs, ns) = (self.stage(Stage::Run).count(), self.stage(Stage::Run).sum());
         if runs == self.counts.calls {
             return ns / 1_000;
         }
         (ns as f64 / runs.max(1) as f64 * self.counts.calls as f64 / 1_000.0) as u64
     }
 
-    /// Mean body time of the calls whose timings are kept, microseconds.
+    /// Mean body time of the timed calls, microseconds.
     pub fn usec_per_call(&self) -> f64 {
         self.stage(Stage::Run).mean() / 1_000.0
-    }
-
-    fn runs_timed(&self) -> u64 {
-        self.forgotten.runs + self.stage(Stage::Run).count()
     }
 }
 
@@ -391,46 +386,34 @@ pub struct LatencySnapshot {
 
 impl LatencySnapshot {
     /// Adds one worker's.
-    pub fn add(&mut self, worker: &Latency) {
-        for (index, (counts, block)) in worker.counts.iter().zip(&worker.blocks).enumerate() {
-            if *counts == CallCounts::default() && block.is_none() {
+    pub fn add(&mut self, worker: &LatencyCells) {
+        for (index, cells) in worker.0.iter().enumerate() {
+            if cells.counts() == CallCounts::default() && cells.timings.get() == 0 {
                 continue;
             }
             let stats = self.stats_of(index as u16);
-            stats.counts.calls += counts.calls;
-            stats.counts.rejected += counts.rejected;
-            stats.counts.failed += counts.failed;
-            stats.counts.holds += counts.holds;
-            stats.counts.hold_ns += counts.hold_ns;
-            stats.counts.delay_given_ns = stats.counts.delay_given_ns.saturating_add(counts.delay_given_ns);
-            stats.counts.estimated |= counts.estimated;
-            let forgotten = worker.forgotten.get(index).copied().unwrap_or_default();
-            stats.forgotten.runs += forgotten.runs;
-            stats.forgotten.estimated |= forgotten.estimated;
-            stats.forgotten.ns = stats.forgotten.ns.wrapping_add(forgotten.ns);
-            if let Some(block) = block {
-                for stage in STAGES {
-                    block.merge_into(stage, &mut stats.stages[stage as usize]);
-                }
+            let timed_before: [u64; 5] = std::array::from_fn(|at| stats.stages[at].count());
+            for stage in STAGES {
+                cells.add_to(stage, &mut stats.stages[stage as usize]);
             }
+            // After the timings; and where the machine reorders reads, so many calls there were at least.
+            let mut counts = cells.counts();
+            for (stage, before) in stats.stages.iter().zip(timed_before) {
+                counts.calls = counts.calls.max(stage.count() - before);
+            }
+            stats.counts.add(&counts);
         }
     }
 
-    /// Takes away calls counted before, given by ascending index, and the times of runs that were forgotten: both are
-    /// from before the window. What was not used since is gone.
-    pub(crate) fn subtract(&mut self, before: &[(u16, CallCounts)]) {
+    /// Takes away what was counted before. What was not used since is gone.
+    pub(crate) fn subtract(&mut self, before: &LatencySnapshot) {
+        if before.commands.is_empty() {
+            return;
+        }
         for stats in &mut self.commands {
-            stats.forgotten = ForgottenRuns::default();
-            let Ok(at) = before.binary_search_by_key(&stats.command, |(command, _)| *command) else {
-                continue;
-            };
-            let (counts, before) = (&mut stats.counts, &before[at].1);
-            counts.calls = counts.calls.saturating_sub(before.calls);
-            counts.rejected = counts.rejected.saturating_sub(before.rejected);
-            counts.failed = counts.failed.saturating_sub(before.failed);
-            counts.holds = counts.holds.saturating_sub(before.holds);
-            counts.hold_ns = counts.hold_ns.saturating_sub(before.hold_ns);
-            counts.delay_given_ns = counts.delay_given_ns.saturating_sub(before.delay_given_ns);
+            let Some(before) = before.command(stats.command) else { continue };
+            stats.counts.subtract(&before.counts);
+            stats.stages.iter_mut().zip(&before.stages).for_each(|(now, before)| now.subtract(before));
         }
         self.commands.retain(|stats| {
             let counts = stats.counts;
@@ -476,7 +459,7 @@ mod tests {
         latency.failed(3);
         latency.rejected(5);
         let mut snapshot = LatencySnapshot::default();
-        snapshot.add(&latency);
+        snapshot.add(&latency.cells());
         let stats = snapshot.command(3).expect("used");
         assert_eq!((stats.counts.calls, stats.counts.failed), (1_000, 1));
         assert!(stats.is_exact());
@@ -485,12 +468,12 @@ mod tests {
 
         latency.called(3);
         let mut snapshot = LatencySnapshot::default();
-        snapshot.add(&latency);
+        snapshot.add(&latency.cells());
         assert!(!snapshot.command(3).expect("used").is_exact(), "one call was not timed");
     }
 
     #[test]
-    fn forgetting_the_timings_leaves_the_time_spent_but_for_the_profile() {
+    fn a_window_has_its_own_maximum_and_leaves_the_time_spent_in_all() {
         let mut latency = Latency::new(8);
         let call = |latency: &mut Latency, ns| {
             latency.called(3);
@@ -498,23 +481,26 @@ mod tests {
         };
         let snapshot = |latency: &Latency| {
             let mut snapshot = LatencySnapshot::default();
-            snapshot.add(latency);
+            snapshot.add(&latency.cells());
             snapshot
         };
         (0..6).for_each(|_| call(&mut latency, 5_000));
         (0..4).for_each(|_| latency.called(3));
-        latency.record(3, Stage::Run, 5_000, 4);
+        latency.record(3, Stage::Run, 50_000, 4);
         let before = snapshot(&latency);
-        latency.reset_timings();
+        latency.begin_window();
         call(&mut latency, 7_000);
         let mut after = snapshot(&latency);
         let stats = after.command(3).expect("used");
-        assert_eq!((stats.counts.calls, stats.usec(), stats.is_exact()), (11, 57, false));
-        after.subtract(&[(3, before.command(3).expect("used").counts)]);
+        assert_eq!((stats.counts.calls, stats.usec(), stats.is_exact()), (11, 237, false));
+        assert_eq!(stats.stage(Stage::Run).max(), 50_000);
+        after.subtract(&before);
         let stats = after.command(3).expect("used since");
         assert_eq!((stats.counts.calls, stats.usec(), stats.is_exact()), (1, 7, true));
-        latency.reset();
-        assert!(snapshot(&latency).commands().is_empty());
+        assert_eq!(stats.stage(Stage::Run).max(), 7_000);
+        let mut nothing = snapshot(&latency);
+        nothing.subtract(&snapshot(&latency));
+        assert!(nothing.commands().is_empty());
     }
 
     #[test]
@@ -528,9 +514,9 @@ mod tests {
             both.record(1, Stage::Wait, ns * 37, 4);
         }
         let (mut merged, mut single) = (LatencySnapshot::default(), LatencySnapshot::default());
-        merged.add(&a);
-        merged.add(&b);
-        single.add(&both);
+        merged.add(&a.cells());
+        merged.add(&b.cells());
+        single.add(&both.cells());
         let wait = |snapshot: &LatencySnapshot| snapshot.command(1).expect("used").stage(Stage::Wait).clone();
         assert_eq!(wait(&merged), wait(&single));
     }
@@ -540,7 +526,7 @@ mod tests {
         let mut latency = Latency::new(1);
         let count = |latency: &Latency, stage| {
             let mut snapshot = LatencySnapshot::default();
-            snapshot.add(latency);
+            snapshot.add(&latency.cells());
             snapshot.command(0).map_or(0, |stats| stats.stage(stage).count())
         };
         // The first call is a sample of 16, the next one is of 16 calls, and then two come too early.
@@ -551,40 +537,62 @@ mod tests {
         }
         latency.record(0, Stage::Wait, 1_000, 17 * 16);
         assert_eq!(count(&latency, Stage::Wait), 23);
-        latency.reset_timings();
+        latency.begin_window();
         latency.called(0);
         latency.record(0, Stage::Run, 1_000, 16);
-        assert_eq!(count(&latency, Stage::Run), 1, "the calls before the reset have no timing any more");
+        assert_eq!(count(&latency, Stage::Run), 24, "the calls before the window have no timing any more");
     }
 
     #[test]
-    fn counters_carry_past_32_bits() {
+    fn counters_go_past_32_bits() {
         let mut latency = Latency::new(1);
-        latency.counts[0].calls = u64::MAX;
+        latency.commands[0].calls.add(u64::MAX);
         for _ in 0..3 {
             latency.record(0, Stage::Run, 100, u32::MAX);
         }
         let mut snapshot = LatencySnapshot::default();
-        snapshot.add(&latency);
+        snapshot.add(&latency.cells());
         let run = snapshot.command(0).expect("used").stage(Stage::Run);
         assert_eq!(run.count(), 3 * u64::from(u32::MAX));
     }
 
     #[test]
     fn memory_is_bounded_whatever_the_indexes() {
-        let mut latency = Latency::new(1);
+        let mut latency = Latency::new(usize::from(u16::MAX));
         for command in 0..=u16::MAX {
             latency.called(command);
-            latency.record(command, Stage::Flush, u64::from(command), 16);
+            STAGES.iter().for_each(|&stage| latency.record(command, stage, u64::from(command), 16));
         }
-        latency.reset_timings();
-        for command in 0..=u16::MAX {
-            latency.record(command, Stage::Flush, u64::from(command), 16);
-        }
-        let bound = COMMANDS_MAX * BLOCK_BYTES_MAX + Latency::counters_bytes_max();
-        assert!(latency.memory_bytes() <= bound, "{} of {bound}", latency.memory_bytes());
-        latency.reset();
-        assert!(latency.memory_bytes() < COMMANDS_MAX * 128);
+        let (held, bound) = (latency.cells().memory_bytes(), Latency::memory_bytes_max());
+        assert!(held <= bound && held > bound / 10 * 9, "{held} of {bound}");
+        assert_eq!(latency.calls(), COMMANDS_MAX as u64, "what is not timed is counted all the same");
+    }
+
+    #[test]
+    fn a_reader_never_sees_more_timings_than_calls() {
+        let mut latency = Latency::new(1);
+        let (cells, done) = (latency.cells(), std::sync::atomic::AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for call in 0..100_000 {
+                    latency.called(0);
+                    latency.record(0, Stage::Run, call % 3_000, 1);
+                }
+                done.store(true, std::sync::atomic::Ordering::Release);
+            });
+            while !done.load(std::sync::atomic::Ordering::Acquire) {
+                let mut snapshot = LatencySnapshot::default();
+                snapshot.add(&cells);
+                if let Some(stats) = snapshot.command(0) {
+                    let run = stats.stage(Stage::Run);
+                    assert!(run.count() <= stats.counts.calls, "{} of {}", run.count(), stats.counts.calls);
+                    assert_eq!(run.cumulative_log2_usec().last().map_or(0, |last| last.1), run.count());
+                }
+            }
+        });
+        let mut snapshot = LatencySnapshot::default();
+        snapshot.add(&cells);
+        assert!(snapshot.command(0).expect("used").is_exact());
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! 2. An id that was handed out stays valid until it is released: entries may carry it. It resolves
 //!    through its forwarding to a node of the tree.
 //! 3. An id is released only when it was retired (no longer handed out by any worker: they compare the epoch)
-//!    and a full pass over the workers after that found no key that carries it.
+//!    and a full pass over the workers after that found no key that carries it: see `maintenance`.
 //! 4. Depth is at most `shape::DEPTH_MAX`, a node's names at most [`ROOT_NAMES_MAX`] or [`NAMES_MAX`].
 //!
 //! Thread safety: one mutex, tried when a worker's cache does not know a shape; the epoch is read without it. A worker may

@@ -7,70 +7,35 @@
 //! ```text
 //! cache   u64 x 4096   shape hash:48 | node id:16     32 KiB
 //! wide    u64 x 256    path hash of a wide node        2 KiB: its names are all {*}
-//! counts  72 B x nodes in use                          up to 288 KiB
+//! cells   72 B x 64 nodes, where any is in use         up to 288 KiB
 //! ```
 //!
 //! Invariants:
 //! 1. Over all workers and nodes, keys and bytes add up to what was added less what was removed, exactly: an
 //!    event is counted under the id its entry carries, and only whole ids are forwarded.
-//! 2. An id from [`Prefixes::resolve`] is used for [`Prefixes::added`] before the recorder's lock is released:
-//!    [`maintain`] relies on it.
+//! 2. An id from [`Prefixes::resolve`] is used for [`Prefixes::added`] before the next [`Prefixes::begin_batch`]:
+//!    `maintenance` relies on it.
 //! 3. Reads, hits, misses, writes and network bytes are sampled, each with its weight.
 //!
-//! Thread safety: owned by one recorder; the tree has its own lock.
+//! Thread safety: [`Prefixes`] is owned by one recorder; its [`PrefixCells`] may be read by anybody at any time; the tree has
+//! its own lock.
 
-use super::prefix_tree::{NODES_MAX, PrefixTree, ROOT, TreeSnapshot};
+use super::prefix_tree::{PrefixTree, ROOT};
 use super::shape::{Shape, extend};
 use std::sync::Arc;
+
+pub use super::counts::{NodeCounts, Prefix, PrefixCells, PrefixSnapshot};
 
 const CACHE_SLOTS: usize = 4096;
 const WIDE_SLOTS: usize = 256;
 
-/// What is counted per node. Counts of one worker may be negative: it may remove what another added.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct NodeCounts {
-    /// Keys alive, exact.
-    pub keys: i64,
-    /// Bytes of their entries as the keyspace accounts them, exact.
-    pub bytes: i64,
-    /// Bytes of the key names among them, exact.
-    pub name_bytes: i64,
-    /// Bytes of the values among them, exact.
-    pub value_bytes: i64,
-    /// Reads, sampled.
-    pub reads: u64,
-    /// Reads that found a key, sampled.
-    pub hits: u64,
-    /// Writes, sampled.
-    pub writes: u64,
-    /// Bytes of requests and replies, sampled.
-    pub network_bytes: u64,
-    /// Keys that were evicted, exact.
-    pub evicted: u64,
-}
+/// What a recorder takes besides its cells.
+const OWN_BYTES: usize = (CACHE_SLOTS + WIDE_SLOTS) * 8;
 
-impl NodeCounts {
-    /// Adds another's counts.
-    pub fn add(&mut self, other: &NodeCounts) {
-        self.keys += other.keys;
-        self.bytes += other.bytes;
-        self.name_bytes += other.name_bytes;
-        self.value_bytes += other.value_bytes;
-        self.reads += other.reads;
-        self.hits += other.hits;
-        self.writes += other.writes;
-        self.network_bytes += other.network_bytes;
-        self.evicted += other.evicted;
-    }
-
-    /// Reads that found nothing.
-    pub fn misses(&self) -> u64 {
-        self.reads.saturating_sub(self.hits)
-    }
-
-    /// Hits over reads, None without reads.
-    pub fn hit_ratio(&self) -> Option<f64> {
-        (self.reads > 0).then(|| self.hits as f64 / self.reads as f64)
+impl PrefixCells {
+    /// Bytes held by a worker, what it remembers of the tree included; the tree's are apart.
+    pub fn memory_bytes(&self) -> usize {
+        OWN_BYTES + self.cells_bytes()
     }
 }
 
@@ -80,28 +45,59 @@ pub struct Prefixes {
     epoch: u64,
     cache: Box<[u64]>,
     wide: Box<[u64]>,
-    counts: Vec<NodeCounts>,
-    resolved: u64,
+    cells: Arc<PrefixCells>,
+    /// As the cells have it.
+    epoch_seen: u64,
 }
 
 impl Prefixes {
     /// A recorder over the tree that all workers share.
     pub fn new(tree: Arc<PrefixTree>) -> Self {
+        let epoch = tree.epoch();
         Self {
-            epoch: tree.epoch(),
+            epoch,
             tree,
             cache: vec![0; CACHE_SLOTS].into_boxed_slice(),
             wide: vec![0; WIDE_SLOTS].into_boxed_slice(),
-            counts: vec![NodeCounts::default()],
-            resolved: 0,
+            cells: Arc::new(PrefixCells::new(epoch)),
+            epoch_seen: epoch,
         }
+    }
+
+    /// What others read.
+    pub fn cells(&self) -> Arc<PrefixCells> {
+        Arc::clone(&self.cells)
+    }
+
+    /// A batch begins: all keys that were resolved are counted by now.
+    #[inline]
+    pub fn begin_batch(&mut self) {
+        let epoch = self.tree.epoch();
+        if self.epoch_seen != epoch {
+            self.see_epoch(epoch);
+        }
+    }
+
+    #[cold]
+    fn see_epoch(&mut self, epoch: u64) {
+        if self.epoch != epoch {
+            self.forget_shapes(epoch);
+        }
+        self.epoch_seen = epoch;
+        self.cells.see_epoch(epoch);
+    }
+
+    /// It will never resolve a key: nobody need wait for its batches.
+    pub(crate) fn resolves_nothing(&mut self) {
+        self.epoch_seen = u64::MAX;
+        self.cells.see_epoch(u64::MAX);
     }
 
     /// The node of a key: what its entry carries from now on. About 20 ns when the shape is known; if it is not, and others
     /// keep the tree, the root: the caller may hold a stripe, so it is not waited for.
     #[inline]
     pub fn resolve(&mut self, key: &[u8]) -> u16 {
-        self.resolved += 1;
+        self.cells.resolved.add(1);
         if self.epoch != self.tree.epoch() {
             self.forget_shapes(self.tree.epoch());
         }
@@ -115,107 +111,57 @@ impl Prefixes {
     /// A key that now exists. `total_bytes` is the entry's, as the keyspace accounts it.
     #[inline]
     pub fn added(&mut self, node: u16, key_bytes: usize, value_bytes: usize, total_bytes: usize) {
-        let counts = self.counts_of(node);
-        counts.keys += 1;
-        counts.bytes += total_bytes as i64;
-        counts.name_bytes += key_bytes as i64;
-        counts.value_bytes += value_bytes as i64;
+        self.count(node, key_bytes, value_bytes, total_bytes, 1);
     }
 
     /// A key that is gone: deleted, expired or evicted. The sizes are those it had.
     #[inline]
     pub fn removed(&mut self, node: u16, key_bytes: usize, value_bytes: usize, total_bytes: usize) {
-        let counts = self.counts_of(node);
-        counts.keys -= 1;
-        counts.bytes -= total_bytes as i64;
-        counts.name_bytes -= key_bytes as i64;
-        counts.value_bytes -= value_bytes as i64;
+        self.count(node, key_bytes, value_bytes, total_bytes, -1);
+    }
+
+    #[inline]
+    fn count(&mut self, node: u16, key_bytes: usize, value_bytes: usize, total_bytes: usize, sign: i64) {
+        let cells = self.cells.of(node);
+        cells.keys.add(sign);
+        cells.bytes.add(sign * total_bytes as i64);
+        cells.name_bytes.add(sign * key_bytes as i64);
+        cells.value_bytes.add(sign * value_bytes as i64);
     }
 
     /// A key that stays and whose value changed its size.
     #[inline]
     pub fn resized(&mut self, node: u16, value_bytes_delta: i64, total_bytes_delta: i64) {
-        let counts = self.counts_of(node);
-        counts.value_bytes += value_bytes_delta;
-        counts.bytes += total_bytes_delta;
+        let cells = self.cells.of(node);
+        cells.value_bytes.add(value_bytes_delta);
+        cells.bytes.add(total_bytes_delta);
     }
 
     /// A key that was evicted, besides [`Prefixes::removed`].
     pub fn evicted(&mut self, node: u16) {
-        self.counts_of(node).evicted += 1;
+        self.cells.of(node).evicted.add(1);
     }
 
     /// A sampled read. A key that was not there has no entry to carry a node: resolve it.
     #[inline]
     pub fn read(&mut self, node: u16, weight: u32, hit: bool, network_bytes: u32) {
-        let counts = self.counts_of(node);
-        counts.reads += u64::from(weight);
-        counts.hits += if hit { u64::from(weight) } else { 0 };
-        counts.network_bytes += u64::from(weight) * u64::from(network_bytes);
+        let cells = self.cells.of(node);
+        cells.reads.add(u64::from(weight));
+        cells.hits.add(if hit { u64::from(weight) } else { 0 });
+        cells.network_bytes.add(u64::from(weight) * u64::from(network_bytes));
     }
 
     /// A sampled write.
     #[inline]
     pub fn written(&mut self, node: u16, weight: u32, network_bytes: u32) {
-        let counts = self.counts_of(node);
-        counts.writes += u64::from(weight);
-        counts.network_bytes += u64::from(weight) * u64::from(network_bytes);
+        let cells = self.cells.of(node);
+        cells.writes.add(u64::from(weight));
+        cells.network_bytes.add(u64::from(weight) * u64::from(network_bytes));
     }
 
-    /// All keys of all databases are gone: on every worker (FLUSHALL). Traffic counts stay.
-    pub fn flushed(&mut self) {
-        for counts in &mut self.counts {
-            *counts = NodeCounts { keys: 0, bytes: 0, name_bytes: 0, value_bytes: 0, ..*counts };
-        }
-    }
-
-    /// Keys resolved so far.
-    pub fn resolved(&self) -> u64 {
-        self.resolved
-    }
-
-    /// Bytes held by this worker; the tree's are apart.
-    pub fn memory_bytes(&self) -> usize {
-        (self.cache.len() + self.wide.len()) * 8 + self.counts.capacity() * size_of::<NodeCounts>()
-    }
-
-    /// The bound of [`Prefixes::memory_bytes`].
+    /// The bound of [`PrefixCells::memory_bytes`].
     pub const fn memory_bytes_max() -> usize {
-        (CACHE_SLOTS + WIDE_SLOTS) * 8 + NODES_MAX * size_of::<NodeCounts>()
-    }
-
-    /// The shared tree.
-    pub fn tree(&self) -> &Arc<PrefixTree> {
-        &self.tree
-    }
-
-    /// Forgets the traffic. Keys and bytes describe what is there, so they stay.
-    pub fn reset(&mut self) {
-        for counts in &mut self.counts {
-            let NodeCounts { keys, bytes, name_bytes, value_bytes, .. } = *counts;
-            *counts = NodeCounts { keys, bytes, name_bytes, value_bytes, ..NodeCounts::default() };
-        }
-        self.resolved = 0;
-    }
-
-    #[inline]
-    fn counts_of(&mut self, node: u16) -> &mut NodeCounts {
-        let at = usize::from(node);
-        if at >= self.counts.len() {
-            return self.grow(at);
-        }
-        &mut self.counts[at]
-    }
-
-    #[cold]
-    fn grow(&mut self, at: usize) -> &mut NodeCounts {
-        let at = if at < NODES_MAX { at } else { usize::from(ROOT) };
-        if at >= self.counts.len() {
-            let nodes = (at + 1).next_power_of_two().min(NODES_MAX);
-            self.counts.reserve_exact(nodes - self.counts.len());
-            self.counts.resize(nodes, NodeCounts::default());
-        }
-        &mut self.counts[at]
+        OWN_BYTES + PrefixCells::cells_bytes_max()
     }
 
     #[inline]
@@ -260,108 +206,12 @@ impl Prefixes {
     }
 }
 
-/// Frees the ids of prefixes that have no keys any more, if ids are getting scarce. Returns how many. To be
-/// called now and then (once a second costs nothing) by any one thread. `for_each_worker` calls the given function with every worker's
-/// recorder, each under its lock, one after the other; it is called up to three times.
-///
-/// Why it is safe: a retired id is handed out no more once each worker has been visited, so its keys only
-/// dwindle, and a later pass that adds them up to zero, worker by worker, cannot miss one.
-pub fn maintain(tree: &PrefixTree, mut for_each_worker: impl FnMut(&mut dyn FnMut(&mut Prefixes))) -> usize {
-    if !tree.is_nearly_full() {
-        return 0;
-    }
-    let mut keys = vec![0i64; NODES_MAX];
-    for_each_worker(&mut |worker| add_keys(worker, &mut keys));
-    let retired = tree.retire(|id| keys[usize::from(id)] == 0);
-    if retired.is_empty() {
-        return 0;
-    }
-    // Every worker must have dropped its cache before the count that decides.
-    for_each_worker(&mut |worker| worker.forget_shapes(tree.epoch()));
-    keys.fill(0);
-    for_each_worker(&mut |worker| add_keys(worker, &mut keys));
-    let released: Vec<u16> = retired.into_iter().filter(|&id| keys[usize::from(id)] == 0).collect();
-    let targets: Vec<u16> = released.iter().map(|&id| tree.target(id)).collect();
-    for_each_worker(&mut |worker| {
-        for (&id, &target) in released.iter().zip(&targets) {
-            if let Some(counts) = worker.counts.get_mut(usize::from(id)) {
-                let moved = std::mem::take(counts);
-                worker.counts_of(target).add(&moved);
-            }
-        }
-    });
-    tree.release(&released);
-    released.len()
-}
-
-fn add_keys(worker: &Prefixes, keys: &mut [i64]) {
-    for (sum, counts) in keys.iter_mut().zip(&worker.counts) {
-        *sum += counts.keys;
-    }
-}
-
-/// All workers' counts, under the nodes of the tree.
-#[derive(Clone, Default, Debug)]
-pub struct PrefixSnapshot {
-    by_id: Vec<NodeCounts>,
-}
-
-/// One prefix in a report.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Prefix {
-    /// The shape, such as `user:{n}:cart`.
-    pub shape: String,
-    /// Tokens in it.
-    pub depth: usize,
-    /// Keys of exactly this shape.
-    pub own: NodeCounts,
-    /// Keys of this shape and all that it begins.
-    pub subtree: NodeCounts,
-}
-
-impl PrefixSnapshot {
-    /// Adds one worker's.
-    pub fn add(&mut self, worker: &Prefixes) {
-        if self.by_id.len() < worker.counts.len() {
-            self.by_id.resize(worker.counts.len(), NodeCounts::default());
-        }
-        for (sum, counts) in self.by_id.iter_mut().zip(&worker.counts) {
-            sum.add(counts);
-        }
-    }
-
-    /// The sum over all nodes: what the keyspace holds, and its sampled traffic.
-    pub fn total(&self) -> NodeCounts {
-        let mut total = NodeCounts::default();
-        self.by_id.iter().for_each(|counts| total.add(counts));
-        total
-    }
-
-    /// The prefixes, parents before children, root first. Take the tree's snapshot after the workers'.
-    pub fn prefixes(&self, tree: &TreeSnapshot) -> Vec<Prefix> {
-        let mut own = vec![NodeCounts::default(); NODES_MAX];
-        for (id, counts) in self.by_id.iter().enumerate() {
-            let node = tree.forwards.get(id).copied().unwrap_or(ROOT);
-            own[usize::from(node)].add(counts);
-        }
-        let mut subtree = own.clone();
-        for name in tree.names.iter().rev().filter(|name| name.id != ROOT) {
-            let counts = subtree[usize::from(name.id)];
-            subtree[usize::from(name.parent)].add(&counts);
-        }
-        let prefix = |name: &super::prefix_tree::NodeName| Prefix {
-            shape: name.shape.clone(),
-            depth: name.depth,
-            own: own[usize::from(name.id)],
-            subtree: subtree[usize::from(name.id)],
-        };
-        tree.names.iter().map(prefix).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observers::prefixes::ledger::Ledger;
+    use crate::observers::prefixes::maintenance::Maintenance;
+    use crate::observers::prefixes::prefix_tree::NODES_MAX;
     use std::collections::HashMap;
 
     fn random(state: &mut u64) -> usize {
@@ -380,10 +230,22 @@ mod tests {
         word
     }
 
-    fn report(workers: &[Prefixes], tree: &PrefixTree) -> (Vec<Prefix>, NodeCounts) {
+    fn report(workers: &[Prefixes], tree: &PrefixTree, ledger: &Ledger) -> (Vec<Prefix>, NodeCounts) {
         let mut snapshot = PrefixSnapshot::default();
-        workers.iter().for_each(|worker| snapshot.add(worker));
+        workers.iter().for_each(|worker| snapshot.add(&worker.cells()));
+        ledger.apply(&mut snapshot);
         (snapshot.prefixes(&tree.snapshot()), snapshot.total())
+    }
+
+    /// Turns with a batch of each worker in between, until there is nothing left to do.
+    fn maintain(tree: &PrefixTree, ledger: &Ledger, workers: &mut [Prefixes]) -> usize {
+        let cells: Vec<Arc<PrefixCells>> = workers.iter().map(Prefixes::cells).collect();
+        let cells: Vec<&PrefixCells> = cells.iter().map(|cells| &**cells).collect();
+        let mut maintenance = Maintenance::default();
+        assert_eq!(maintenance.turn(tree, ledger, &cells), 0);
+        assert_eq!(maintenance.turn(tree, ledger, &cells), 0, "no worker has begun a batch since");
+        workers.iter_mut().for_each(Prefixes::begin_batch);
+        maintenance.turn(tree, ledger, &cells)
     }
 
     fn of_shape(prefixes: &[Prefix], shape: &str) -> NodeCounts {
@@ -395,7 +257,7 @@ mod tests {
         for seed in [0x9EF1_0001u64, 0x9EF1_0002] {
             println!("seed {seed:#x}");
             let mut state = seed;
-            let tree = Arc::new(PrefixTree::default());
+            let (tree, ledger) = (Arc::new(PrefixTree::default()), Ledger::default());
             let mut workers = [Prefixes::new(tree.clone()), Prefixes::new(tree.clone())];
             // Key -> node, value length: what the keyspace would hold.
             let mut stored: HashMap<String, (u16, usize)> = HashMap::new();
@@ -443,10 +305,10 @@ mod tests {
                             workers[era % 2].removed(node, key.len(), value, key.len() + value + 16);
                         }
                     }
-                    released += maintain(&tree, |visit| workers.iter_mut().for_each(&mut *visit));
+                    released += maintain(&tree, &ledger, &mut workers);
                 }
                 if step % 25_000 == 24_999 {
-                    let (prefixes, total) = report(&workers, &tree);
+                    let (prefixes, total) = report(&workers, &tree, &ledger);
                     let mut sum = NodeCounts::default();
                     prefixes.iter().for_each(|prefix| sum.add(&prefix.own));
                     assert_eq!(sum, total);
@@ -476,7 +338,7 @@ mod tests {
 
     #[test]
     fn ids_of_vanished_prefixes_are_released_when_scarce_and_their_traffic_kept() {
-        let tree = Arc::new(PrefixTree::default());
+        let (tree, ledger) = (Arc::new(PrefixTree::default()), Ledger::default());
         let mut workers = [Prefixes::new(tree.clone()), Prefixes::new(tree.clone())];
         let mut keys = Vec::new();
         for top in 0..63 {
@@ -490,18 +352,54 @@ mod tests {
         }
         assert!(tree.is_nearly_full());
         let before = tree.snapshot().used;
-        assert_eq!(maintain(&tree, |visit| workers.iter_mut().for_each(&mut *visit)), 0, "all have keys");
+        assert_eq!(maintain(&tree, &ledger, &mut workers), 0, "all have keys");
         let survivor = keys.pop().expect("keys");
         for (key, node) in &keys {
             workers[1].removed(*node, key.len(), 1, 40);
         }
-        let released = maintain(&tree, |visit| workers.iter_mut().for_each(&mut *visit));
+        let released = maintain(&tree, &ledger, &mut workers);
         assert!(released > 3_000, "{released}");
         assert_eq!(tree.snapshot().used, before - released);
-        let (prefixes, total) = report(&workers, &tree);
+        let (prefixes, total) = report(&workers, &tree, &ledger);
         assert_eq!((total.keys, total.reads), (1, keys.len() as u64 + 1));
         assert_eq!(of_shape(&prefixes, &survivor.0).keys, 1);
         assert_eq!(workers[1].resolve(survivor.0.as_bytes()), survivor.1);
+    }
+
+    #[test]
+    fn traffic_begins_again_and_what_a_released_id_had_stays_with_the_prefix_above() {
+        let (tree, ledger) = (Arc::new(PrefixTree::default()), Ledger::default());
+        let mut workers = [Prefixes::new(tree.clone()), Prefixes::new(tree.clone())];
+        let visit = |workers: &mut [Prefixes], times: u32| {
+            for top in 0..63 {
+                for below in 0..60 {
+                    let node =
+                        workers[0].resolve(format!("{}:{}", word(top * 7), word(below * 11)).as_bytes());
+                    workers[0].read(node, times, true, 10);
+                    workers[1].written(node, 1, 0);
+                }
+            }
+        };
+        visit(&mut workers, 5);
+        ledger.restart(workers.iter().map(|worker| &*worker.cells));
+        let (prefixes, total) = report(&workers, &tree, &ledger);
+        assert_eq!((total, prefixes[0].subtree), (NodeCounts::default(), NodeCounts::default()));
+        visit(&mut workers, 2);
+        let of = |workers: &[Prefixes], shape: &str| {
+            let (prefixes, total) = report(workers, &tree, &ledger);
+            assert_eq!(prefixes[0].subtree, total);
+            let prefix = prefixes.iter().find(|prefix| prefix.shape == shape).expect("a prefix");
+            (prefix.subtree.reads, prefix.subtree.writes, prefix.subtree.network_bytes)
+        };
+        assert_eq!(of(&workers, &word(7)), (120, 60, 1_200));
+        assert!(maintain(&tree, &ledger, &mut workers) > 3_000);
+        assert_eq!(of(&workers, "(other)"), (2 * 3_780, 3_780, 20 * 3_780));
+        // Ids are handed out again, and begin with nothing.
+        visit(&mut workers, 1);
+        assert_eq!(of(&workers, "(other)"), (3 * 3_780, 2 * 3_780, 30 * 3_780));
+        ledger.restart(workers.iter().map(|worker| &*worker.cells));
+        visit(&mut workers, 1);
+        assert_eq!(of(&workers, &word(7)), (60, 60, 600));
     }
 
     #[test]
@@ -528,7 +426,7 @@ mod tests {
         worker.read(node, 16, true, 100);
         worker.read(node, 16, false, 10);
         worker.written(node, 4, 50);
-        let (prefixes, _) = report(std::slice::from_ref(&worker), &tree);
+        let (prefixes, _) = report(std::slice::from_ref(&worker), &tree, &Ledger::default());
         let counts = of_shape(&prefixes, "page:{n}");
         assert_eq!((counts.hit_ratio(), counts.misses(), counts.writes), (Some(0.75), 16, 4));
         assert_eq!(counts.network_bytes, 16 * 310 + 200);
@@ -545,7 +443,7 @@ mod tests {
             worker.added(node, 20, 20, 60);
         }
         worker.added(u16::MAX, 1, 1, 1);
-        assert!(worker.memory_bytes() <= Prefixes::memory_bytes_max());
+        assert!(worker.cells().memory_bytes() <= Prefixes::memory_bytes_max());
         assert!(tree.memory_bytes() <= PrefixTree::memory_bytes_max(), "{}", tree.memory_bytes());
         assert!(PrefixTree::memory_bytes_max() + Prefixes::memory_bytes_max() < 2 << 20);
     }

@@ -7,9 +7,12 @@
 //! 1. Over all workers every class holds exactly the keys that exist (one worker's count may be negative).
 //! 2. Latency classes are coarser: each covers two powers of two, [`LATENCY_CLASSES`] in all.
 //!
-//! Thread safety: owned by one recorder.
+//! Thread safety: [`Sizes`] is owned by one recorder; its [`SizeCells`] may be read by anybody at any time.
 
+use crate::record::buckets::{Buckets, LazyBuckets, held_bytes};
+use crate::record::counter::{Counter, Level};
 use crate::record::histogram::{Histogram, Layout};
+use std::sync::Arc;
 
 /// Log2 classes: lengths up to 2^40.
 pub const CLASSES: usize = 41;
@@ -61,15 +64,15 @@ impl Default for SizeCounts {
 }
 
 impl SizeCounts {
-    fn add(&mut self, other: &SizeCounts) {
+    fn add(&mut self, other: &SizeCells) {
         for class in 0..CLASSES {
-            self.key_classes[class] += other.key_classes[class];
-            self.value_classes[class] += other.value_classes[class];
+            self.key_classes[class] += other.key_classes[class].get();
+            self.value_classes[class] += other.value_classes[class].get();
         }
-        self.keys += other.keys;
-        self.key_bytes += other.key_bytes;
-        self.value_bytes += other.value_bytes;
-        self.total_bytes += other.total_bytes;
+        self.keys += other.keys.get();
+        self.key_bytes += other.key_bytes.get();
+        self.value_bytes += other.value_bytes.get();
+        self.total_bytes += other.total_bytes.get();
     }
 
     /// Bytes per key that are neither name nor value. None without keys.
@@ -79,27 +82,60 @@ impl SizeCounts {
     }
 }
 
-#[derive(Clone)]
-struct ClassLatency {
-    counts: [u32; LATENCY_LAYOUT.buckets()],
-    sum_ns: u64,
-    max_ns: u64,
+/// What one worker counts, to be read; see [`SizeCounts`].
+pub struct SizeCells {
+    key_classes: [Level; CLASSES],
+    value_classes: [Level; CLASSES],
+    keys: Level,
+    key_bytes: Level,
+    value_bytes: Level,
+    total_bytes: Level,
+    latency: [LazyBuckets<LATENCY_BUCKETS>; LATENCY_CLASSES],
+    events: Counter,
+}
+
+const LATENCY_BUCKETS: usize = LATENCY_LAYOUT.buckets();
+
+impl SizeCells {
+    fn new() -> Self {
+        Self {
+            key_classes: [const { Level::new() }; CLASSES],
+            value_classes: [const { Level::new() }; CLASSES],
+            keys: Level::new(),
+            key_bytes: Level::new(),
+            value_bytes: Level::new(),
+            total_bytes: Level::new(),
+            latency: [const { LazyBuckets::new() }; LATENCY_CLASSES],
+            events: Counter::new(),
+        }
+    }
+
+    /// Events so far.
+    pub fn events(&self) -> u64 {
+        self.events.get()
+    }
+
+    /// Bytes held now; 16 KiB at most.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.latency.iter().map(held_bytes).sum::<usize>()
+    }
 }
 
 /// One worker's recorder of observer 5.
-pub struct Sizes {
-    counts: SizeCounts,
-    latency: [Option<Box<ClassLatency>>; LATENCY_CLASSES],
-    events: u64,
-}
+pub struct Sizes(Arc<SizeCells>);
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { counts: SizeCounts::default(), latency: [const { None }; LATENCY_CLASSES], events: 0 }
+        Self(Arc::new(SizeCells::new()))
     }
 }
 
 impl Sizes {
+    /// What others read.
+    pub fn cells(&self) -> Arc<SizeCells> {
+        Arc::clone(&self.0)
+    }
+
     /// A key that now exists.
     #[inline]
     pub fn added(&mut self, key_bytes: usize, value_bytes: usize, total_bytes: usize) {
@@ -115,63 +151,42 @@ impl Sizes {
     /// A key that stays and whose value changed its size.
     #[inline]
     pub fn resized(&mut self, value_bytes_before: usize, value_bytes_after: usize, total_bytes_delta: i64) {
-        self.events += 1;
-        let counts = &mut self.counts;
-        counts.value_classes[class_of(value_bytes_before as u64)] -= 1;
-        counts.value_classes[class_of(value_bytes_after as u64)] += 1;
-        counts.value_bytes += value_bytes_after as i64 - value_bytes_before as i64;
-        counts.total_bytes += total_bytes_delta;
+        let cells = &*self.0;
+        cells.events.add(1);
+        cells.value_classes[class_of(value_bytes_before as u64)].add(-1);
+        cells.value_classes[class_of(value_bytes_after as u64)].add(1);
+        cells.value_bytes.add(value_bytes_after as i64 - value_bytes_before as i64);
+        cells.total_bytes.add(total_bytes_delta);
     }
 
     /// A timed command on a value of `value_bytes`.
     #[inline]
     pub fn timed(&mut self, value_bytes: usize, run_ns: u64, weight: u32) {
         let class = (class_of(value_bytes as u64) / 2).min(LATENCY_CLASSES - 1);
-        let latency = self.latency[class].get_or_insert_with(|| {
-            Box::new(ClassLatency { counts: [0; LATENCY_LAYOUT.buckets()], sum_ns: 0, max_ns: 0 })
-        });
-        let counter = &mut latency.counts[LATENCY_LAYOUT.index(run_ns)];
-        *counter = counter.saturating_add(weight);
-        latency.sum_ns = latency.sum_ns.saturating_add(run_ns.saturating_mul(u64::from(weight)));
-        latency.max_ns = latency.max_ns.max(run_ns);
+        let latency = self.0.latency[class].get_or_init(Box::default);
+        latency.record(LATENCY_LAYOUT, run_ns, u64::from(weight));
     }
 
-    /// All keys of all databases are gone: on every worker (FLUSHALL).
-    pub fn flushed(&mut self) {
-        self.counts = SizeCounts::default();
+    /// A window begins: its maxima are found anew.
+    pub(crate) fn begin_window(&mut self) {
+        self.0.latency.iter().filter_map(LazyBuckets::get).for_each(|latency| latency.begin_window());
     }
 
-    /// Events so far.
-    pub fn events(&self) -> u64 {
-        self.events
-    }
-
-    /// Bytes held now; 8 KiB at most.
-    pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.latency.iter().flatten().count() * size_of::<ClassLatency>()
-    }
-
-    /// The bound of [`Sizes::memory_bytes`].
+    /// The bound of [`SizeCells::memory_bytes`].
     pub const fn memory_bytes_max() -> usize {
-        size_of::<Self>() + LATENCY_CLASSES * size_of::<ClassLatency>()
-    }
-
-    /// Forgets the latencies; lengths describe what is there, so they stay.
-    pub fn reset(&mut self) {
-        self.latency = [const { None }; LATENCY_CLASSES];
-        self.events = 0;
+        size_of::<SizeCells>() + LATENCY_CLASSES * size_of::<Buckets<LATENCY_BUCKETS>>()
     }
 
     #[inline]
     fn count(&mut self, key_bytes: usize, value_bytes: usize, total_bytes: usize, sign: i64) {
-        self.events += 1;
-        let counts = &mut self.counts;
-        counts.key_classes[class_of(key_bytes as u64)] += sign;
-        counts.value_classes[class_of(value_bytes as u64)] += sign;
-        counts.keys += sign;
-        counts.key_bytes += sign * key_bytes as i64;
-        counts.value_bytes += sign * value_bytes as i64;
-        counts.total_bytes += sign * total_bytes as i64;
+        let cells = &*self.0;
+        cells.events.add(1);
+        cells.key_classes[class_of(key_bytes as u64)].add(sign);
+        cells.value_classes[class_of(value_bytes as u64)].add(sign);
+        cells.keys.add(sign);
+        cells.key_bytes.add(sign * key_bytes as i64);
+        cells.value_bytes.add(sign * value_bytes as i64);
+        cells.total_bytes.add(sign * total_bytes as i64);
     }
 }
 
@@ -192,15 +207,11 @@ impl Default for SizesSnapshot {
 
 impl SizesSnapshot {
     /// Adds one worker's.
-    pub fn add(&mut self, worker: &Sizes) {
-        self.counts.add(&worker.counts);
+    pub fn add(&mut self, worker: &SizeCells) {
+        self.counts.add(worker);
         for (merged, latency) in self.latency.iter_mut().zip(&worker.latency) {
-            if let Some(latency) = latency {
-                merged.add_counts(
-                    latency.counts.iter().map(|&n| u64::from(n)),
-                    latency.sum_ns,
-                    latency.max_ns,
-                );
+            if let Some(latency) = latency.get() {
+                latency.add_to(merged);
             }
         }
     }
@@ -259,7 +270,7 @@ mod tests {
             truth.total_bytes += total as i64;
         }
         let mut merged = SizesSnapshot::default();
-        workers.iter().for_each(|worker| merged.add(worker));
+        workers.iter().for_each(|worker| merged.add(&worker.cells()));
         assert_eq!(merged.counts, truth);
         assert_eq!(merged.counts.overhead_per_key(), Some(16.0));
     }
@@ -268,6 +279,9 @@ mod tests {
     fn memory_is_bounded() {
         let mut sizes = Sizes::default();
         (0..64).for_each(|bits| sizes.timed(1usize << bits, 1 << bits, 16));
-        assert!(sizes.memory_bytes() <= Sizes::memory_bytes_max() && Sizes::memory_bytes_max() <= 16 * 1024);
+        assert!(
+            sizes.cells().memory_bytes() <= Sizes::memory_bytes_max()
+                && Sizes::memory_bytes_max() <= 16 * 1024
+        );
     }
 }

@@ -76,9 +76,9 @@ fn observers(out: &mut Exposition, input: &Input<'_>) {
 mod tests {
     use super::*;
     use crate::observers::prefixes::metrics::PREFIXES_MAX;
+    use crate::record::Recorder;
     use crate::record::latency::Stage;
     use crate::record::prefix_tree::PrefixTree;
-    use crate::record::{Recorder, Switches};
     use crate::report::Facts;
     use crate::report::metrics::Format;
     use crate::report::redact::Redactor;
@@ -86,7 +86,7 @@ mod tests {
 
     fn text(recorder: &Recorder, tree: &PrefixTree) -> String {
         let mut snapshot = Snapshot::default();
-        snapshot.add(recorder, 1_000);
+        snapshot.add(&recorder.recorded(), 1_000);
         snapshot.add_tree(tree);
         let input = Input {
             snapshot: &snapshot,
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn histograms_are_cumulative_and_durations_the_recorded_sums() {
         let tree = Arc::new(PrefixTree::default());
-        let mut recorder = Recorder::new(0, 2, Arc::clone(&tree), Switches::default());
+        let mut recorder = Recorder::single(2, Arc::clone(&tree));
         for ns in [500, 3_000, 3_000, 70_000, 9_000_000_000] {
             recorder.latency.called(0);
             recorder.latency.record(0, Stage::Run, ns, 1);
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn labels_are_namespaces_and_never_keys() {
         let tree = Arc::new(PrefixTree::default());
-        let mut recorder = Recorder::new(0, 2, Arc::clone(&tree), Switches::default());
+        let mut recorder = Recorder::single(2, Arc::clone(&tree));
         let mut add = |key: &str, value_bytes, total_bytes| {
             let node = recorder.prefix_of(key.as_bytes());
             recorder.added(node, key.len(), value_bytes, total_bytes);
