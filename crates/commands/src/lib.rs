@@ -6,8 +6,14 @@ pub mod connection;
 #[cfg(test)]
 mod contended;
 #[cfg(test)]
+mod declared;
+#[cfg(test)]
 mod dialogue;
 mod families;
+#[cfg(test)]
+mod grammar;
+#[cfg(test)]
+mod key_shapes;
 mod keys;
 mod options;
 pub mod profile;

@@ -6,64 +6,13 @@
 //!
 //! Thread safety: one server per seed.
 
+use crate::grammar::{PASSWORD, Random, draw, seed};
 use crate::testing::Bench;
 use engine::config::Settings;
-use engine::spec::{Argument, ArgumentType, Run};
+use engine::spec::Run;
 use std::sync::atomic::Ordering::Relaxed;
 
 const ROUNDS: usize = 12_000;
-const PASSWORD: &str = "pw";
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len())]
-    }
-}
-
-/// Words that an argument of this description could be, mostly good ones.
-fn draw(argument: &Argument, random: &mut Random, words: &mut Vec<String>) {
-    if argument.optional && random.below(2) == 0 {
-        return;
-    }
-    for _ in 0..if argument.multiple { 1 + random.below(2) } else { 1 } {
-        words.extend(argument.token.map(str::to_owned));
-        match argument.kind {
-            ArgumentType::Token => {}
-            ArgumentType::OneOf => draw(&argument.parts[random.below(argument.parts.len())], random, words),
-            ArgumentType::Block => argument.parts.iter().for_each(|part| draw(part, random, words)),
-            kind => words.push(draw_value(argument.name, kind, random).to_owned()),
-        }
-    }
-}
-
-fn draw_value(name: &str, kind: ArgumentType, random: &mut Random) -> &'static str {
-    match (name, kind) {
-        ("username", _) => "default",
-        ("password", _) => random.pick(&[PASSWORD, PASSWORD, "wrong"]),
-        ("protover", _) => random.pick(&["3", "2", "3", "4"]),
-        ("parameter", _) => random.pick(&["slowlog-max-len", "timeout", "nosuch"]),
-        ("value", _) => random.pick(&["7", "v"]),
-        (_, ArgumentType::Key) => random.pick(&["a", "b", "n", "missing"]),
-        (_, ArgumentType::Integer) => random.pick(&["1", "0", "2", "-1", "x", "9223372036854775807"]),
-        (_, ArgumentType::UnixTime) => random.pick(&["1", "4102444800", "x"]),
-        (_, ArgumentType::Double) => random.pick(&["0", "1.5", "x"]),
-        _ => random.pick(&["v", "a", "1", "two words"]),
-    }
-}
 
 /// A request to some command: its words, then perhaps a mistake.
 fn request(random: &mut Random) -> Vec<String> {
@@ -78,8 +27,7 @@ fn request(random: &mut Random) -> Vec<String> {
             break entry;
         }
     };
-    let mut words: Vec<String> = entry.full_name.split('|').map(str::to_owned).collect();
-    entry.command.args.iter().for_each(|argument| draw(argument, random, &mut words));
+    let mut words = draw(entry, random).words;
     const WRONG: &[&str] = &["FOO", "", "AUTH", "SETNAME", "EX", "NX", "XX", "GET", "DB", "ID", "1", "-1"];
     match random.below(6) {
         0 => {}
@@ -143,9 +91,7 @@ fn check(bench: &mut Bench, asker: &mut Bench, words: &[String], seed: u64) -> b
 
 #[test]
 fn a_refused_request_has_done_nothing() {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("clock");
-    let seed = std::env::var("LIMPID_SEED").map_or(now.as_nanos() as u64, |seed| seed.parse().expect("seed"));
-    println!("seed {seed}");
+    let seed = seed();
     let mut random = Random(seed);
     let mut servers: Option<(Bench, Bench)> = None;
     let (mut refused, mut authenticated) = (0, 0);

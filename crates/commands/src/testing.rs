@@ -5,6 +5,7 @@
 //! Thread safety: a `Bench` has one worker, itself; `Bench::sharing` makes further workers of the same instance.
 
 use engine::config::Settings;
+use engine::registry::Registry;
 use engine::run::dispatch::{BATCH_MAX, End, Executor, Parked};
 use engine::run::recording::Arrival;
 use engine::state::clients::{Client, Origin};
@@ -39,8 +40,13 @@ impl Bench {
 
     /// `workers` of one instance; this is the first, [`Bench::sharing`] gives the others.
     pub fn with(settings: Settings, workers: usize) -> Bench {
+        Bench::of_registry(crate::registry(), settings, workers)
+    }
+
+    /// As [`Bench::with`], with other commands than the server's.
+    pub fn of_registry(registry: &'static Registry, settings: Settings, workers: usize) -> Bench {
         let (instance, mut places) =
-            Instance::new(crate::registry(), Arc::new(settings), workers, 0x5eed, "0".repeat(40), None);
+            Instance::new(registry, Arc::new(settings), workers, 0x5eed, "0".repeat(40), None);
         let instance = Arc::new(instance);
         let place = places.remove(0);
         Bench::of(instance, 0, place, places)

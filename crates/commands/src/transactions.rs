@@ -106,7 +106,7 @@ fn watch_keys(ctx: &mut Ctx<'_>, keys: Args<'_>) -> Outcome {
     let limit = ctx.instance.settings.read(CLIENT_QUERY_BUFFER_LIMIT_BYTES);
     let flag = ctx.session.watch_flag.get_or_insert_default().clone();
     for key in keys.iter() {
-        let hash = ctx.data.journal.hasher.hash(key);
+        let hash = ctx.data.key(key).hash;
         let watched = Watched { database: ctx.data.database, hash, key: key.into() };
         if let Entry::Vacant(place) = ctx.session.watched.entry(watched) {
             let bytes = place.key().memory_bytes();

@@ -72,6 +72,9 @@ impl CommandError {
     pub const NO_PROTO: CommandError = CommandError::fixed("NOPROTO unsupported protocol version");
     pub const INVALID_COMMAND_SPECIFIED: CommandError = CommandError::fixed("ERR Invalid command specified");
     pub const NO_KEY_ARGUMENTS: CommandError = CommandError::fixed("ERR The command has no key arguments");
+    /// A mistake of ours, not of the client's.
+    pub const UNDECLARED_KEY: CommandError =
+        CommandError::fixed("ERR internal error: the command reached for a key that it does not declare");
     pub const INVALID_ARGUMENT_COUNT: CommandError =
         CommandError::fixed("ERR Invalid number of arguments specified for command");
 

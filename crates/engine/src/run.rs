@@ -7,6 +7,7 @@ mod contention;
 pub mod ctx;
 pub mod data;
 pub mod dispatch;
+pub(crate) mod keys;
 mod passage;
 mod prepared;
 pub mod recording;

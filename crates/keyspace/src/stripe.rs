@@ -96,8 +96,8 @@ impl Drop for Origin<'_> {
 impl Stripe {
     /// An empty stripe of the database with this number.
     pub(crate) fn new(database: u32) -> Stripe {
-        let contents = Contents { table: Table::new(), ledger: write::Ledger::new(database), armed: NEVER };
-        Stripe { contents: Latch::new(contents), len: AtomicU32::new(0), expiring: AtomicU32::new(0) }
+        let contents = Latch::new(Contents::new(database));
+        Stripe { contents, len: AtomicU32::new(0), expiring: AtomicU32::new(0) }
     }
 
     /// Keys in the stripe as of its last unlock, those past their deadline included.
@@ -210,6 +210,11 @@ impl Drop for Locked<'_> {
 }
 
 impl Contents {
+    /// No keys, of the database with this number.
+    pub fn new(database: u32) -> Contents {
+        Contents { table: Table::new(), ledger: write::Ledger::new(database), armed: NEVER }
+    }
+
     /// What the table takes without its entries.
     pub(crate) fn table_bytes(&self) -> usize {
         self.table.memory_bytes()

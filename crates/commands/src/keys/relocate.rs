@@ -36,7 +36,7 @@ fn rename(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         ctx.data.find(old).ok_or(CommandError::NO_SUCH_KEY)?;
     } else {
         let taken = ctx.data.take(old, new, Event::RenameFrom).ok_or(CommandError::NO_SUCH_KEY)?;
-        ctx.data.attach(ctx.data.database, taken, Event::RenameTo);
+        ctx.data.attach(ctx.data.database, new, taken, Event::RenameTo);
     }
     ctx.reply.ok();
     Ok(())
@@ -60,7 +60,7 @@ fn renamenx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Ok(());
     }
     let taken = ctx.data.take(old, new, Event::RenameFrom).ok_or(CommandError::NO_SUCH_KEY)?;
-    ctx.data.attach(ctx.data.database, taken, Event::RenameTo);
+    ctx.data.attach(ctx.data.database, new, taken, Event::RenameTo);
     ctx.reply.integer(1);
     Ok(())
 }
@@ -85,7 +85,7 @@ const COPY: Command = Command {
 };
 
 /// Names the destination of COPY ... DB n: the last DB counts, and what is no number is left to the command's own check.
-fn copy_destination(args: Args<'_>, visit: &mut dyn FnMut(usize, &[u8])) {
+fn copy_destination(args: Args<'_>, visit: &mut dyn FnMut(usize, usize)) {
     let mut database = None;
     let mut at = 3;
     while let Some(word) = args.get(at) {
@@ -96,7 +96,7 @@ fn copy_destination(args: Args<'_>, visit: &mut dyn FnMut(usize, &[u8])) {
         at += 1;
     }
     if let Some(database) = database {
-        visit(database, args.at(2));
+        visit(database, 2);
     }
 }
 
@@ -130,7 +130,7 @@ fn copy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let detached = if free { ctx.data.copy(source, destination) } else { None };
     let copied = detached.is_some();
     if let Some(detached) = detached {
-        ctx.data.attach(target, detached, Event::CopyTo);
+        ctx.data.attach(target, destination, detached, Event::CopyTo);
     }
     ctx.reply.integer(i64::from(copied));
     Ok(())
@@ -148,9 +148,9 @@ const MOVE: Command = Command {
     ..Command::DEFAULT
 };
 
-fn move_destination(args: Args<'_>, visit: &mut dyn FnMut(usize, &[u8])) {
+fn move_destination(args: Args<'_>, visit: &mut dyn FnMut(usize, usize)) {
     if let Some(database) = parse_database(args.at(2)) {
-        visit(database, args.at(1));
+        visit(database, 1);
     }
 }
 
@@ -164,7 +164,7 @@ fn move_key(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let taken = if free { ctx.data.take(key, key, Event::MoveFrom) } else { None };
     let moved = taken.is_some();
     if let Some(taken) = taken {
-        ctx.data.attach(target, taken, Event::MoveTo);
+        ctx.data.attach(target, key, taken, Event::MoveTo);
     }
     ctx.reply.integer(i64::from(moved));
     Ok(())

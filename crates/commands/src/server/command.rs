@@ -12,8 +12,8 @@ use engine::glob::Glob;
 use engine::registry::{Entry, Registry};
 use engine::run::ctx::Ctx;
 use engine::spec::{
-    Argument, ArgumentType, Arity, Command, Flags, INNER, KeySpec, LOADING, NO_MANDATORY_KEYS, OUTSIDE,
-    Outcome, Run, STALE,
+    Argument, ArgumentType, Arity, BeginSearch, Command, FindKeys, Flags, INNER, KeyFlags, KeySpec, LOADING,
+    LegacyRange, NO_MANDATORY_KEYS, OUTSIDE, Outcome, Run, STALE,
 };
 use wire::{Args, Reply};
 
@@ -145,14 +145,14 @@ fn describe_all(reply: &mut Reply, registry: &Registry) {
 /// Name, arity, flags, first key, last key, step, ACL categories, tips, key specifications, subcommands.
 fn describe(reply: &mut Reply, registry: &Registry, entry: &Entry) {
     let command = entry.command;
-    let (first, last, step) = key_range(command.keys);
+    let legacy = LegacyRange::of(command.keys);
     reply.array(10);
     reply.bulk(entry.full_name.as_bytes());
     reply.integer(command.arity.signed());
-    statuses(reply, command.flags.names());
-    reply.integer(first);
-    reply.integer(last);
-    reply.integer(step);
+    statuses(reply, command.shown_flags().names());
+    reply.integer(legacy.first);
+    reply.integer(legacy.last);
+    reply.integer(legacy.step);
     let categories = command.acl_categories();
     statuses(reply, categories.iter().map(String::as_str));
     reply.set(command.tips.len());
@@ -173,19 +173,7 @@ fn statuses<'a>(reply: &mut Reply, names: impl Iterator<Item = &'a str>) {
     reply.finish_set(start, count);
 }
 
-/// First key, last key and step in the form that was enough before there were key specifications.
-fn key_range(specs: &[KeySpec]) -> (i64, i64, i64) {
-    let Some(first) = specs.iter().map(|spec| spec.first).min() else { return (0, 0, 0) };
-    let reaches_end = specs.iter().map(|spec| spec.last).filter(|&last| last < 0).max();
-    let last = reaches_end.or_else(|| specs.iter().map(|spec| spec.last).max()).unwrap_or(0);
-    let step = if let [spec] = specs { spec.step } else { 1 };
-    (i64::from(first), i64::from(last), i64::from(step))
-}
-
 fn describe_keys(reply: &mut Reply, spec: KeySpec) {
-    // Counted from the first key, unless from the end.
-    let last =
-        if spec.last < 0 { i64::from(spec.last) } else { i64::from(spec.last) - i64::from(spec.first) };
     if spec.notes.is_empty() {
         reply.map(3);
     } else {
@@ -196,17 +184,41 @@ fn describe_keys(reply: &mut Reply, spec: KeySpec) {
     reply.bulk(b"flags");
     statuses(reply, spec.flags.names());
     reply.bulk(b"begin_search");
-    search(reply, "index", &[("index", i64::from(spec.first))]);
+    match spec.begin {
+        BeginSearch::Index(index) => search(reply, "index", &[("index", i64::from(index))]),
+        BeginSearch::Keyword(word, from) => {
+            open_search(reply, "keyword", 2);
+            reply.bulk(b"keyword");
+            reply.bulk(word.as_bytes());
+            reply.bulk(b"startfrom");
+            reply.integer(i64::from(from));
+        }
+        BeginSearch::Unknown => search(reply, "unknown", &[]),
+    }
     reply.bulk(b"find_keys");
-    search(reply, "range", &[("lastkey", last), ("keystep", i64::from(spec.step)), ("limit", 0)]);
+    match spec.find {
+        FindKeys::Range { last, step, limit } => {
+            let [last, step, limit] = [i64::from(last), i64::from(step), i64::from(limit)];
+            search(reply, "range", &[("lastkey", last), ("keystep", step), ("limit", limit)]);
+        }
+        FindKeys::KeyNum { at, first, step } => {
+            let [at, first, step] = [at, first, step].map(i64::from);
+            search(reply, "keynum", &[("keynumidx", at), ("firstkey", first), ("keystep", step)]);
+        }
+        FindKeys::Unknown => search(reply, "unknown", &[]),
+    }
 }
 
-fn search(reply: &mut Reply, kind: &str, values: &[(&str, i64)]) {
+fn open_search(reply: &mut Reply, kind: &str, values: usize) {
     reply.map(2);
     reply.bulk(b"type");
     reply.bulk(kind.as_bytes());
     reply.bulk(b"spec");
-    reply.map(values.len());
+    reply.map(values);
+}
+
+fn search(reply: &mut Reply, kind: &str, values: &[(&str, i64)]) {
+    open_search(reply, kind, values.len());
     for (name, value) in values {
         reply.bulk(name.as_bytes());
         reply.integer(*value);
@@ -272,7 +284,7 @@ fn asked<'a>(registry: &Registry, args: Args<'a>) -> Result<(&'static Command, A
     let request = args.from(2);
     let index = registry.resolve(request).ok_or(CommandError::INVALID_COMMAND_SPECIFIED)?;
     let command = registry.entry(index).command;
-    if command.keys.is_empty() {
+    if !command.has_keys() {
         return Err(CommandError::NO_KEY_ARGUMENTS);
     }
     if !command.arity.accepts(request.len()) {
@@ -281,33 +293,41 @@ fn asked<'a>(registry: &Registry, args: Args<'a>) -> Result<(&'static Command, A
     Ok((command, request))
 }
 
-fn getkeys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let (command, request) = asked(ctx.instance.registry, args)?;
-    let mut keys = Vec::new();
-    command.each_key(request, |key| keys.push(key));
-    if keys.is_empty() && !command.flags.has(NO_MANDATORY_KEYS) {
-        return Err(CommandError::INVALID_ARGUMENTS_FOR_COMMAND);
-    }
-    ctx.reply.array(keys.len());
-    keys.iter().for_each(|key| ctx.reply.bulk(key));
-    Ok(())
-}
-
-fn getkeysandflags(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+/// Answers each key that `write` is called with; a malformed request has none.
+fn write_keys(
+    ctx: &mut Ctx<'_>,
+    args: Args<'_>,
+    mut write: impl FnMut(&mut Reply, &[u8], KeyFlags),
+) -> Outcome {
     let (command, request) = asked(ctx.instance.registry, args)?;
     let start = ctx.reply.start_array();
     let mut keys = 0;
-    let varying = command.key_flags.map(|of| of(request));
-    for spec in command.keys {
-        for index in spec.indices(request.len()) {
-            ctx.reply.array(2);
-            ctx.reply.bulk(request.at(index));
-            statuses(ctx.reply, varying.unwrap_or(spec.flags).names());
-            keys += 1;
+    let found = command.each_key(request, |index, flags| {
+        write(ctx.reply, request.at(index), flags);
+        keys += 1;
+    });
+    if found.is_err() || keys == 0 {
+        ctx.reply.truncate(start);
+        if !command.flags.has(NO_MANDATORY_KEYS) {
+            return Err(CommandError::INVALID_ARGUMENTS_FOR_COMMAND);
         }
+        ctx.reply.array(0);
+        return Ok(());
     }
     ctx.reply.finish_array(start, keys);
     Ok(())
+}
+
+fn getkeys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    write_keys(ctx, args, |reply, key, _| reply.bulk(key))
+}
+
+fn getkeysandflags(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    write_keys(ctx, args, |reply, key, flags| {
+        reply.array(2);
+        reply.bulk(key);
+        statuses(reply, flags.names());
+    })
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@
 
 use crate::run::data::{LockId, Locks, lock_id};
 use keyspace::waiting::Waiting;
-use keyspace::{Database, Databases, Key, Patience, STRIPES};
+use keyspace::{Database, Databases, Key, Locked, Patience, STRIPES};
 use observe::os::clock::{self, Ticks};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,9 @@ const LOCK_PATIENCE: Duration = Duration::from_micros(50);
 const WAY_AFTER_NS: u64 = 1_000_000;
 /// Stripes that are marked for one command at most; a wider one that keeps losing takes the gate.
 pub(crate) const STRIPES_MAX: usize = 64;
+
+/// Locks whose room is kept from command to command; a wider command is rare.
+const LOCKS_KEPT: usize = 256;
 
 /// What a parked command remembers of its stripes.
 #[derive(Default)]
@@ -63,6 +66,8 @@ pub(crate) struct Contention {
     /// was theirs. It is taken back inside the gate.
     left: Vec<LockId>,
     claim_left: bool,
+    /// Room for the locks of a command with several, empty: nothing is locked between two commands.
+    room: Vec<(LockId, Locked<'static>)>,
 }
 
 /// A request that wants or has the right of way.
@@ -83,7 +88,7 @@ pub(crate) enum Lost {
 
 impl Contention {
     pub(crate) fn new(worker: u8, waiting: Arc<Waiting>) -> Contention {
-        Contention { worker, waiting, claim: None, left: Vec::new(), claim_left: false }
+        Contention { worker, waiting, claim: None, left: Vec::new(), claim_left: false, room: Vec::new() }
     }
 
     /// Locks the stripe of a command's only key, the usual case.
@@ -133,8 +138,28 @@ impl Contention {
         Err(Lost::Park)
     }
 
+    /// Gives back what a command had locked.
+    #[inline(always)]
+    pub(crate) fn unlock(&mut self, locks: &mut Locks<'_>) {
+        match locks {
+            Locks::Many(held) => {
+                self.keep_room(std::mem::take(held));
+                *locks = Locks::None;
+            }
+            Locks::One(..) | Locks::None => *locks = Locks::None,
+        }
+    }
+
+    #[inline(never)]
+    fn keep_room(&mut self, held: Vec<(LockId, Locked<'_>)>) {
+        self.room = emptied(held);
+        if self.room.capacity() > LOCKS_KEPT {
+            self.room.shrink_to(LOCKS_KEPT);
+        }
+    }
+
     fn try_all<'a>(
-        &self,
+        &mut self,
         databases: &'a Databases,
         ids: &[LockId],
         now_ms: i64,
@@ -145,7 +170,11 @@ impl Contention {
             let locked = databases.get(database, now_ms).lock(stripe, self.worker, patience);
             return locked.map(|locked| Locks::One(id, locked)).ok_or(id);
         }
-        let mut held = Vec::with_capacity(ids.len());
+        if ids.is_empty() {
+            return Ok(Locks::None);
+        }
+        let mut held = emptied(std::mem::take(&mut self.room));
+        held.reserve(ids.len());
         for &id in ids {
             let (database, stripe) = place_of(id);
             let database = databases.get(database, now_ms);
@@ -155,10 +184,11 @@ impl Contention {
             } else if let Some(locked) = database.lock(stripe, self.worker, patience) {
                 held.push((id, locked));
             } else {
+                self.keep_room(held);
                 return Err(id);
             }
         }
-        Ok(if held.is_empty() { Locks::None } else { Locks::Many(held) })
+        Ok(Locks::Many(held))
     }
 
     fn register(&self, databases: &Databases, lost: LockId, loss: &mut Loss) {
@@ -253,6 +283,13 @@ impl Contention {
     }
 }
 
+/// Unlocks all, and makes of the list an empty one for other locks, in the same room: the types differ in a lifetime only,
+/// and the standard library collects in place. Should it stop to, a test notices.
+fn emptied<'a>(mut held: Vec<(LockId, Locked<'_>)>) -> Vec<(LockId, Locked<'a>)> {
+    held.clear();
+    held.into_iter().map(|_| unreachable!("it was emptied")).collect()
+}
+
 fn place_of(id: LockId) -> (usize, usize) {
     (id as usize / STRIPES, id as usize % STRIPES)
 }
@@ -260,4 +297,44 @@ fn place_of(id: LockId) -> (usize, usize) {
 /// The id of a key's stripe.
 pub(crate) fn id_of(database: usize, key: Key<'_>) -> LockId {
     lock_id(database, key.hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_of_several_stripes_use_the_same_room_again() {
+        let databases = Databases::new(1);
+        let mut contention = Contention::new(0, Arc::clone(databases.waiting()));
+        let mut rooms = Vec::new();
+        for ids in [&[1, 2, 3][..], &[2, 3], &[1, 5]] {
+            let locks = contention.lock_all(&databases, ids, 0, 7, &mut Loss::default());
+            let Ok(mut locks) = locks else { panic!("nobody else is here") };
+            let Locks::Many(held) = &locks else { panic!("several") };
+            assert!(held.iter().map(|(id, _)| id).eq(ids));
+            rooms.push((held.as_ptr(), held.capacity()));
+            contention.unlock(&mut locks);
+            assert!(ids.iter().all(|&id| databases.get(0, 0).try_lock(id as usize, 0).is_some()));
+        }
+        assert!(rooms.iter().all(|room| *room == rooms[0]), "{rooms:?}");
+    }
+
+    #[test]
+    fn one_stripe_is_locked_without_a_list() {
+        let databases = Databases::new(1);
+        let mut contention = Contention::new(0, Arc::clone(databases.waiting()));
+        let locks = contention.lock_all(&databases, &[9], 0, 7, &mut Loss::default());
+        assert!(matches!(locks, Ok(Locks::One(9, _))));
+    }
+
+    #[test]
+    fn who_lost_one_of_several_stripes_holds_none() {
+        let databases = Databases::new(1);
+        let mut contention = Contention::new(0, Arc::clone(databases.waiting()));
+        let held = databases.get(0, 0).try_lock(2, 1);
+        assert!(contention.lock_all(&databases, &[1, 2], 0, 7, &mut Loss::default()).is_err());
+        assert!(databases.get(0, 0).try_lock(1, 0).is_some());
+        drop(held);
+    }
 }

@@ -1,18 +1,24 @@
 //! A command's view of the data: the stripes that dispatch locked for it, and nothing else.
 //!
-//! Bodies read and write keys through it and cannot lock: a key whose stripe is not held is a mistake of ours, found by
-//! an assertion. Whole-keyspace questions (scan, random key) lock one stripe at a time, here.
+//! Bodies read and write keys through it and cannot lock. Whole-keyspace questions (scan, random key) lock one stripe at a
+//! time, here.
+//!
+//! A key that the command did not declare is a mistake of ours, and no reason to stop a server: the body finds an empty
+//! place that is thrown away, and the runner replaces its reply by an error (`Data::is_astray`). Builds with assertions
+//! find every such key, others those whose stripe is not held.
 //!
 //! Invariants: (1) `locks` is sorted by (database, stripe) and holds every stripe of the command's keys; (2) reads that
-//! count as hits or misses are counted here and nowhere else.
+//! count as hits or misses are counted here and nowhere else; (3) nothing that a body does to a key it did not declare
+//! reaches the data, the journal or whoever reads it.
 //!
 //! Thread safety: belongs to one command on one worker.
 
+use crate::run::keys::{Declared, Hashed, KeyRange, Keys};
 use crate::state::session::Watched;
 use keyspace::hash::stripe_of;
 use keyspace::{
-    Contents, Databases, Deadline, Detached, EntryRef, Event, Journal, Key, Kind, Locked, Missing, NewValue,
-    Put, Shape, WatchFlag,
+    Contents, Database, Databases, Deadline, Detached, EntryRef, Event, Journal, Key, Kind, Locked, Missing,
+    NewValue, Put, Shape, Wanted, WatchFlag,
 };
 use observe::record::Recorder;
 
@@ -55,26 +61,115 @@ pub(crate) fn lock_uncontended<'a>(databases: &'a Databases, ids: &[LockId], now
     if ids.is_empty() { Locks::None } else { Locks::Many(ids.iter().map(lock).collect()) }
 }
 
+/// Appends the ids of the stripes of the keys in `range`, when `database` of `databases` is selected. A database that does
+/// not exist has none; the body answers the error.
+pub(crate) fn push_ids(
+    keys: &Keys,
+    range: KeyRange,
+    database: usize,
+    databases: usize,
+    ids: &mut Vec<LockId>,
+) {
+    let existing = keys.of(range).iter().filter(|key| key.database(database) < databases);
+    ids.extend(existing.map(|key| lock_id(key.database(database), key.hash())));
+}
+
 /// See the module's text.
 pub struct Data<'a> {
     pub databases: &'a Databases,
     /// The selected database.
     pub database: usize,
+    /// The database that was asked for last, with its number.
+    known: Option<(usize, &'a Database)>,
     pub journal: &'a mut Journal,
     /// This worker's recorder.
     pub(crate) recorder: &'a mut Recorder,
     pub(crate) locks: Locks<'a>,
-    /// The first key, whose hash the batch has computed already.
-    pub(crate) first: Option<Key<'a>>,
+    /// The keys of the requests in hand that may have several.
+    pub(crate) keys: &'a mut Keys,
+    /// The key that was asked for last, or the only one.
+    latest: Hashed,
+    /// There once the command has reached for a key that it did not declare.
+    astray: Option<Box<Astray>>,
+}
+
+/// Where a command lands that reaches for a key it did not declare.
+struct Astray {
+    contents: Contents,
+    journal: Journal,
 }
 
 impl<'a> Data<'a> {
+    #[inline(always)]
+    pub(crate) fn new(
+        databases: &'a Databases,
+        database: usize,
+        journal: &'a mut Journal,
+        recorder: &'a mut Recorder,
+        keys: &'a mut Keys,
+    ) -> Data<'a> {
+        Data {
+            databases,
+            database,
+            known: None,
+            journal,
+            recorder,
+            locks: Locks::None,
+            keys,
+            latest: Hashed::NONE,
+            astray: None,
+        }
+    }
+
+    /// The selected database.
+    #[inline(always)]
+    pub(crate) fn selected(&mut self) -> &'a Database {
+        match self.known {
+            Some((number, database)) if number == self.database => database,
+            _ => {
+                let database = self.databases.get(self.database, self.journal.now_ms);
+                self.known = Some((self.database, database));
+                database
+            }
+        }
+    }
+
+    /// Says which keys the command that runs next declares.
+    #[inline(always)]
+    pub(crate) fn declare(&mut self, keys: Declared<'_>) {
+        match keys {
+            Declared::One(key) => self.declare_one(key),
+            Declared::Listed(range) => self.declare_listed(range),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn declare_one(&mut self, key: Key<'_>) {
+        self.latest = Hashed::of(key);
+        self.keys.run_none();
+    }
+
+    #[inline(always)]
+    pub(crate) fn declare_listed(&mut self, range: KeyRange) {
+        self.latest = Hashed::NONE;
+        self.keys.run(range);
+    }
+
     /// The key with its hash.
     #[inline(always)]
-    pub fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
-        match self.first {
-            Some(first) if std::ptr::eq(first.bytes, bytes) => Key { bytes, hash: first.hash },
-            _ => Key { bytes, hash: self.journal.hasher.hash(bytes) },
+    pub fn key<'k>(&mut self, bytes: &'k [u8]) -> Key<'k> {
+        let hash = if self.latest.is(bytes) { self.latest.hash } else { self.hash_of(bytes) };
+        Key { bytes, hash }
+    }
+
+    #[inline(never)]
+    fn hash_of(&mut self, bytes: &[u8]) -> u64 {
+        match self.keys.find(bytes) {
+            Some(key) => {
+                self.latest = key;
+                key.hash
+            }
+            None => self.journal.hasher.hash(bytes),
         }
     }
 
@@ -86,10 +181,31 @@ impl<'a> Data<'a> {
 
     #[inline(always)]
     fn stripe(&mut self, database: usize, hash: u64) -> (&mut Contents, &mut Journal, &mut Recorder) {
+        let is_declared = !cfg!(debug_assertions) || self.declares(database, hash);
         match self.locks.get(lock_id(database, hash)) {
-            Some(locked) => (locked, self.journal, self.recorder),
-            None => panic!("a command reached for a key it did not declare"),
+            Some(locked) if is_declared => (locked, self.journal, self.recorder),
+            _ => {
+                let astray = Astray::at(&mut self.astray, self.journal);
+                (&mut astray.contents, &mut astray.journal, self.recorder)
+            }
         }
+    }
+
+    fn declares(&self, database: usize, hash: u64) -> bool {
+        let is_latest = self.latest.hash == hash && self.database == database;
+        is_latest || self.keys.declares(self.database, database, hash)
+    }
+
+    /// Whether the command has reached for a key that it did not declare.
+    #[inline(always)]
+    pub(crate) fn is_astray(&self) -> bool {
+        self.astray.is_some()
+    }
+
+    /// Forgets what the command did to keys that it did not declare.
+    #[cold]
+    pub(crate) fn come_back(&mut self) {
+        self.astray = None;
     }
 
     /// Reads a key: counts a hit or a miss and an access.
@@ -174,9 +290,10 @@ impl<'a> Data<'a> {
         stripe.copy(key, name, journal)
     }
 
-    /// Puts what was taken or copied into a database, replacing what is there.
-    pub fn attach(&mut self, database: usize, detached: Detached, event: Event) {
-        let hash = self.journal.hasher.hash(detached.read().key());
+    /// Puts what was taken or copied under `name` into a database, replacing what is there.
+    pub fn attach(&mut self, database: usize, name: &[u8], detached: Detached, event: Event) {
+        debug_assert_eq!(detached.read().key(), name);
+        let hash = self.key(name).hash;
         let (stripe, journal, recorder) = self.stripe(database, hash);
         stripe.attach(hash, detached, event, journal, |key| recorder.prefix_of(key));
     }
@@ -190,11 +307,11 @@ impl<'a> Data<'a> {
         stripe.watch(key, flag, journal)
     }
 
-    /// Whether a watched key is gone; its stripe is held.
+    /// Whether a watched key is gone; its stripe is held, for EXEC.
     pub(crate) fn is_gone(&mut self, watched: &Watched) -> bool {
         let key = Key { bytes: &watched.key, hash: watched.hash };
-        let (stripe, journal, _) = self.stripe(watched.database, key.hash);
-        stripe.look(key, journal).is_none()
+        let held = self.locks.get(lock_id(watched.database, key.hash));
+        held.is_none_or(|stripe| stripe.look(key, self.journal).is_none())
     }
 
     /// The prefix node and value size of a key whose stripe is held, for the observers.
@@ -241,5 +358,18 @@ impl<'a> Data<'a> {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl Astray {
+    #[cold]
+    #[inline(never)]
+    fn at<'p>(place: &'p mut Option<Box<Astray>>, journal: &Journal) -> &'p mut Astray {
+        place.get_or_insert_with(|| {
+            let mut own = Journal::new(journal.hasher.clone(), 1);
+            own.wanted = Wanted::Nothing;
+            own.set_now(journal.now_ms);
+            Box::new(Astray { contents: Contents::new(0), journal: own })
+        })
     }
 }

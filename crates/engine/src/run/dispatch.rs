@@ -18,11 +18,12 @@ use crate::registry::Registry;
 use crate::run::admission::{Admission, Refusal, Room, admit};
 use crate::run::contention::{Contention, Loss, Lost, id_of};
 use crate::run::ctx::Ctx;
-use crate::run::data::{Data, LockId, Locks};
+use crate::run::data::{Data, LockId, Locks, push_ids};
+use crate::run::keys::{Declared, Keys};
 use crate::run::passage::{Passage, Turn, Wants};
 use crate::run::prepared::{Prepared, UNKNOWN};
 use crate::run::recording::{self, Arrival, Clock, Timing};
-use crate::run::runner::{AloneRoom, Step, call, key_ids};
+use crate::run::runner::{AloneRoom, Step, call};
 use crate::run::transaction;
 use crate::spec::command::{Command, Progress, Run, Slice};
 use crate::spec::flags::NOT_QUEUED;
@@ -109,6 +110,8 @@ struct Station {
     admission: Admission,
     contention: Contention,
     lock_ids: Vec<LockId>,
+    /// Room for the keys of a batch.
+    keys: Keys,
     recorder: Recorder,
     /// See [`Executor::reply_room`].
     reply_room: usize,
@@ -130,6 +133,7 @@ impl Executor {
             admission: Admission::default(),
             contention,
             lock_ids: Vec::new(),
+            keys: Keys::default(),
             recorder: instance.take_recorder(worker),
             reply_room: UNSENT_PAUSE_BYTES,
             unused_ticks: 0,
@@ -170,8 +174,10 @@ impl Executor {
             match step {
                 Step::Done => {}
                 Step::Alone => {
-                    let request = Prepared::new(requests[at], instance.registry, &station.journal);
-                    if !station.run_alone(instance, &request, session, reply, &clock, &mut parked.wants) {
+                    let mut keys = Keys::default();
+                    let request = Prepared::new(requests[at], instance.registry, &station.journal, &mut keys);
+                    let request = (&request, &mut keys);
+                    if !station.run_alone(instance, request, session, reply, &clock, &mut parked.wants) {
                         return End::Parked { at };
                     }
                     *parked = Parked::default();
@@ -304,6 +310,7 @@ impl Executor {
 impl Station {
     /// Runs requests from number `at` on inside the gate's shared side, until all are done or one needs something else. If
     /// the gate is closed, only those that touch no database. Returns how many were done.
+    #[inline(always)]
     fn run_shared(
         &mut self,
         instance: &Instance,
@@ -318,10 +325,17 @@ impl Station {
         let databases = shared.as_deref().unwrap_or(&instance.nowhere);
         self.recorder.begin_batch(requests.len() as u32, self.journal.now_ms as u64);
         let mut batch = Batch::new();
-        prepare(requests, instance.registry, &mut batch, databases, session.database, &self.journal);
+        self.keys.clear();
         let database = session.database;
-        let (journal, recorder, locks) = (&mut self.journal, &mut self.recorder, Locks::None);
-        let data = Data { databases, database, journal, recorder, locks, first: None };
+        prepare(
+            requests,
+            instance.registry,
+            (&mut batch, &mut self.keys),
+            databases,
+            database,
+            &self.journal,
+        );
+        let data = Data::new(databases, database, &mut self.journal, &mut self.recorder, &mut self.keys);
         let mut ctx = Ctx { instance, session, reply, data };
         let (mut done, mut step) = (0_usize, Step::Done);
         for request in &batch {
@@ -357,7 +371,7 @@ impl Station {
     fn run_alone(
         &mut self,
         instance: &Instance,
-        request: &Prepared<'_>,
+        (request, keys): (&Prepared<'_>, &mut Keys),
         session: &mut Session,
         reply: &mut Reply,
         clock: &Clock,
@@ -370,7 +384,7 @@ impl Station {
         self.contention.give_up(&databases, session.client.id);
         self.contention.let_go(&databases);
         let (recorder, journal) = (&mut self.recorder, &mut self.journal);
-        let mut room = AloneRoom { instance, recorder, journal, clock };
+        let mut room = AloneRoom { instance, recorder, journal, clock, keys };
         match request.entry.map(|entry| entry.command.run) {
             Some(Run::Transaction) => {
                 transaction::run_alone(&mut room, &mut databases, request, session, reply)
@@ -395,26 +409,45 @@ fn reclaim(passage: &mut Passage, instance: &Instance, wants: &mut Wants) -> boo
     true
 }
 
-/// Looks up every request and fetches the memory the key of each will need. Hints only: in a database that another
-/// request of the batch selects, they are merely useless.
+/// Looks up every request and fetches the memory its keys will need. Hints only: in a database that another request of
+/// the batch selects, they are merely useless.
 #[inline]
 fn prepare<'a>(
     requests: &[Args<'a>],
     registry: &'static Registry,
-    batch: &mut Batch<'a>,
+    (batch, keys): (&mut Batch<'a>, &mut Keys),
     databases: &Databases,
     database: usize,
     journal: &Journal,
 ) {
     for args in requests {
-        batch.push(Prepared::new(*args, registry, journal));
+        batch.push(Prepared::new(*args, registry, journal, keys));
     }
     if let (Some(database), true) = (databases.existing(database), batch.len() > 1) {
-        let keys = || batch.iter().filter_map(|request: &Prepared<'_>| request.key);
-        keys().for_each(|key| database.prefetch_stripe(key.hash));
-        keys().for_each(|key| database.prefetch_bucket(key.hash));
-        keys().for_each(|key| database.prefetch_entry(key.hash));
+        let keys = || {
+            batch.iter().filter_map(|request: &Prepared<'_>| match request.keys {
+                Declared::One(key) => Some(key.hash),
+                Declared::Listed(_) => None,
+            })
+        };
+        keys().for_each(|hash| database.prefetch_stripe(hash));
+        keys().for_each(|hash| database.prefetch_bucket(hash));
+        keys().for_each(|hash| database.prefetch_entry(hash));
     }
+    if !keys.is_empty() {
+        prefetch_listed(keys, databases, database);
+    }
+}
+
+/// The same for the keys of commands that may have several.
+#[inline(never)]
+fn prefetch_listed(keys: &Keys, databases: &Databases, database: usize) {
+    let Some(database) = databases.existing(database) else { return };
+    // More of them would drive each other out of the nearest cache.
+    let keys = &keys.all()[..keys.all().len().min(BATCH_MAX)];
+    keys.iter().for_each(|key| database.prefetch_stripe(key.hash()));
+    keys.iter().for_each(|key| database.prefetch_bucket(key.hash()));
+    keys.iter().for_each(|key| database.prefetch_entry(key.hash()));
 }
 
 /// Executes one request: admit, lock, run, record.
@@ -482,14 +515,14 @@ fn lock_and_call<'a>(
 ) -> Step {
     let mut timing = clock.start(ctx.data.recorder, command.flags);
     ctx.data.database = ctx.session.database;
-    match lock(ctx, request, command, contention, lock_ids, &mut timing, &mut parked.loss) {
+    match lock(ctx, request, contention, lock_ids, &mut timing, &mut parked.loss) {
         Ok(()) => {}
         Err(Lost::Park) => return Step::Busy,
         Err(Lost::TooWide) => return Step::Alone,
     }
     timing.earlier_ns = parked.progress.run_ns;
     let slice = call(ctx, request, command, clock, timing, &mut parked.progress);
-    ctx.data.locks = Locks::None;
+    contention.unlock(&mut ctx.data.locks);
     if slice == Slice::Again {
         parked.progress.run_ns = timing.run_ns();
         return Step::Again;
@@ -502,40 +535,59 @@ fn lock_and_call<'a>(
 fn lock<'a>(
     ctx: &mut Ctx<'a>,
     request: &Prepared<'a>,
-    command: &'static Command,
     contention: &mut Contention,
     lock_ids: &mut Vec<LockId>,
     timing: &mut Timing,
     loss: &mut Loss,
 ) -> Result<(), Lost> {
-    ctx.data.first = request.key;
-    let now_ms = ctx.data.now_ms();
-    if let Some(key) = request.key {
-        let database = ctx.data.databases.get(ctx.data.database, now_ms);
-        let id = id_of(ctx.data.database, key);
-        if !loss.is_any()
-            && let Some(locked) = contention.lock_one(database, key)
-        {
-            ctx.data.locks = Locks::One(id, locked);
-            return Ok(());
+    match request.keys {
+        Declared::One(key) => {
+            ctx.data.declare_one(key);
+            let database = ctx.data.selected();
+            let id = id_of(ctx.data.database, key);
+            if !loss.is_any()
+                && let Some(locked) = contention.lock_one(database, key)
+            {
+                ctx.data.locks = Locks::One(id, locked);
+                return Ok(());
+            }
+            lock_ids.clear();
+            lock_ids.push(id);
         }
-        lock_ids.clear();
-        lock_ids.push(id);
-    } else if command.keys.is_empty() {
-        return Ok(());
-    } else {
-        lock_ids.clear();
-        key_ids(request.args, command, ctx.data.database, ctx.data.databases, ctx.data.journal, lock_ids);
-        lock_ids.sort_unstable();
-        lock_ids.dedup();
+        Declared::Listed(range) => {
+            ctx.data.declare_listed(range);
+            if range.is_empty() {
+                return Ok(());
+            }
+            lock_ids.clear();
+            push_ids(ctx.data.keys, range, ctx.data.database, ctx.data.databases.count(), lock_ids);
+            lock_ids.sort_unstable();
+            lock_ids.dedup();
+        }
     }
+    let (locked, lock_ns, parked_ns) = lock_all(ctx, contention, lock_ids, loss);
+    (timing.lock_ns, timing.parked_ns) = (lock_ns, parked_ns);
+    locked
+}
+
+/// Locks the stripes with these ids. Also returns the nanoseconds that took, and those since the first loss. Apart, because
+/// most commands have one stripe, which is free.
+#[inline(never)]
+fn lock_all(
+    ctx: &mut Ctx<'_>,
+    contention: &mut Contention,
+    lock_ids: &[LockId],
+    loss: &mut Loss,
+) -> (Result<(), Lost>, u64, u64) {
     let started = clock::now();
-    let client = ctx.session.client.id;
+    let (now_ms, client) = (ctx.data.now_ms(), ctx.session.client.id);
     let locks = contention.lock_all(ctx.data.databases, lock_ids, now_ms, client, loss);
-    (timing.lock_ns, timing.parked_ns) = (clock::now().ns_since(started), loss.lasting_ns());
-    ctx.data.locks = locks?;
-    *loss = Loss::default();
-    Ok(())
+    let (lock_ns, parked_ns) = (clock::now().ns_since(started), loss.lasting_ns());
+    let locked = locks.map(|locks| {
+        ctx.data.locks = locks;
+        *loss = Loss::default();
+    });
+    (locked, lock_ns, parked_ns)
 }
 
 /// Applies CLIENT REPLY to what a command has just written.

@@ -11,10 +11,10 @@ pub mod sections;
 
 use crate::config::Setting;
 use crate::run::ctx::{AloneCtx, Ctx};
+use crate::run::keys::Declared;
 use crate::run::prepared::Prepared;
 use crate::spec::command::{Command, Outcome};
 use crate::spec::flags::{BRIEF, FAST, Flags, SKIP_SLOWLOG, WRITE};
-use crate::spec::key_spec::RO;
 use crate::state::clients::Client;
 use crate::state::instance::Instance;
 use crate::state::slowlog::{self, SlowCommand};
@@ -206,7 +206,10 @@ fn record_keys(ctx: &mut Ctx<'_>, ran: &Ran<'_>, run_ns: u64, reply_before: wire
     {
         return;
     }
-    let keys = command.keys.iter().map(|spec| spec.indices(request.args.len()).count()).sum::<usize>();
+    let keys = match request.keys {
+        Declared::One(_) => 1,
+        Declared::Listed(range) => ctx.data.keys.of(range).iter().filter(|key| key.is_in_selected()).count(),
+    };
     let Some(each) = u32::try_from(keys).ok().filter(|&keys| keys > 0) else { return };
     let bytes = (request.args.bytes_len() + ctx.reply.len_since(reply_before)).min(u32::MAX as usize) as u32;
     let has_missed = ctx.data.recorder.misses() > timing.misses;
@@ -225,15 +228,15 @@ fn record_keys(ctx: &mut Ctx<'_>, ran: &Ran<'_>, run_ns: u64, reply_before: wire
         let access = KeyAccess { db, hash, key: name, weight, access, cpu_ns, bytes };
         ctx.data.recorder.record_key(access, stored);
     };
-    match request.key {
-        Some(key) => record_key(ctx, key, command.flags.has(WRITE)),
-        None => {
-            for spec in command.keys {
-                // Of a key that is only read a command that writes says so: the source of COPY.
-                let writes = command.flags.has(WRITE) && !spec.flags.has(RO);
-                for index in spec.indices(request.args.len()) {
-                    let key = ctx.data.key(request.args.at(index));
-                    record_key(ctx, key, writes);
+    match request.keys {
+        Declared::One(key) => record_key(ctx, key, command.flags.has(WRITE)),
+        Declared::Listed(range) => {
+            for place in range.indices() {
+                let declared = ctx.data.keys.at(place);
+                if declared.is_in_selected() {
+                    let key = Key { bytes: request.args.at(declared.at as usize), hash: declared.hash() };
+                    // Of a key that is only read a command that writes says so: the source of COPY.
+                    record_key(ctx, key, command.flags.has(WRITE) && !declared.is_only_read());
                 }
             }
         }

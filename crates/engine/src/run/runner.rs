@@ -7,16 +7,18 @@
 //!
 //! Thread safety: works on one batch of one worker.
 
+use crate::error::CommandError;
 use crate::run::ctx::{AloneCtx, Ctx};
-use crate::run::data::{Data, LockId, lock_id, lock_uncontended};
+use crate::run::data::{Data, lock_id, lock_uncontended, push_ids};
+use crate::run::keys::{Declared, Keys};
 use crate::run::prepared::Prepared;
 use crate::run::recording::{self, Clock, Ran, Timing};
-use crate::spec::command::{Command, Progress, Run, Slice};
+use crate::spec::command::{Command, Outcome, Progress, Run, Slice};
 use crate::state::instance::Instance;
 use crate::state::session::Session;
 use keyspace::{Databases, Journal};
 use observe::record::Recorder;
-use wire::{Args, Reply};
+use wire::{Mark, Reply};
 
 /// How one request ended.
 #[derive(PartialEq, Eq)]
@@ -36,27 +38,6 @@ pub(crate) enum Step {
     Yield,
 }
 
-/// Appends the lock ids of all keys of a request, those in other databases included. A database that does not exist
-/// has none; the body answers the error.
-pub(crate) fn key_ids(
-    args: Args<'_>,
-    command: &Command,
-    database: usize,
-    databases: &Databases,
-    journal: &Journal,
-    ids: &mut Vec<LockId>,
-) {
-    let mut push = |database: usize, key: &[u8]| {
-        if database < databases.count() {
-            ids.push(lock_id(database, journal.hasher.hash(key)));
-        }
-    };
-    command.each_key(args, |key| push(database, key));
-    if let Some(other_databases) = command.other_databases {
-        other_databases(args, &mut push);
-    }
-}
-
 /// Runs a body whose stripes are held, writes its error, and records it. A sliced command runs one slice.
 #[inline(always)]
 pub(crate) fn call(
@@ -68,20 +49,36 @@ pub(crate) fn call(
     progress: &mut Progress,
 ) -> Slice {
     let before = ctx.reply.mark();
-    let outcome = match command.run {
+    let mut outcome = match command.run {
         Run::Body(body) => body(ctx, request.args),
         Run::Slices(body) => match body(ctx, request.args, progress) {
-            Ok(Slice::Again) => return Slice::Again,
-            Ok(Slice::Done) => Ok(()),
+            Ok(Slice::Again) if !ctx.data.is_astray() => return Slice::Again,
+            Ok(_) => Ok(()),
             Err(error) => Err(error),
         },
         Run::Alone(_) | Run::Transaction | Run::Container => unreachable!("handled by the caller"),
     };
+    if ctx.data.is_astray() {
+        outcome = lead_back(ctx, request, before);
+    }
     if let Err(error) = &outcome {
         ctx.reply.error(error.text());
     }
     recording::record(ctx, &Ran { request, command, outcome: &outcome, clock, timing }, before);
     Slice::Done
+}
+
+/// A command has reached for a key that it did not declare: whatever it has answered, the answer is an error.
+#[cold]
+fn lead_back(ctx: &mut Ctx<'_>, request: &Prepared<'_>, before: Mark) -> Outcome {
+    ctx.data.come_back();
+    ctx.reply.truncate(before);
+    if let Some(entry) = request.entry
+        && ctx.instance.astray.lock().insert(entry.index)
+    {
+        tracing::error!("{} reached for a key that it does not declare", entry.full_name);
+    }
+    Err(CommandError::UNDECLARED_KEY)
 }
 
 /// What commands behind the gate run with.
@@ -90,6 +87,8 @@ pub(crate) struct AloneRoom<'a> {
     pub recorder: &'a mut Recorder,
     pub journal: &'a mut Journal,
     pub clock: &'a Clock,
+    /// The keys of the requests that are run.
+    pub keys: &'a mut Keys,
 }
 
 impl AloneRoom<'_> {
@@ -115,12 +114,19 @@ impl AloneRoom<'_> {
             return recording::record_alone(&mut ctx, &ran);
         }
         let mut ids = Vec::new();
-        key_ids(request.args, command, session.database, databases, self.journal, &mut ids);
+        match request.keys {
+            Declared::One(key) => ids.push(lock_id(session.database, key.hash)),
+            Declared::Listed(range) => {
+                push_ids(self.keys, range, session.database, databases.count(), &mut ids);
+            }
+        }
         ids.sort_unstable();
         ids.dedup();
         let locks = lock_uncontended(databases, &ids, self.journal.now_ms);
-        let (database, journal) = (session.database, &mut *self.journal);
-        let data = Data { databases, database, journal, recorder, locks, first: None };
+        let (journal, keys) = (&mut *self.journal, &mut *self.keys);
+        let mut data = Data::new(databases, session.database, journal, recorder, keys);
+        data.locks = locks;
+        data.declare(request.keys);
         let mut ctx = Ctx { instance, session, reply, data };
         let mut progress = Progress::default();
         while call(&mut ctx, request, command, self.clock, timing, &mut progress) == Slice::Again {}

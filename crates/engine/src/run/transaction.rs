@@ -12,10 +12,11 @@ use crate::config::Setting;
 use crate::error::CommandError;
 use crate::run::contention::{Contention, Loss, Lost, STRIPES_MAX};
 use crate::run::ctx::Ctx;
-use crate::run::data::{LockId, Locks, lock_id};
+use crate::run::data::{LockId, lock_id, push_ids};
+use crate::run::keys::{Declared, DeclaredKey, Kept, KeyRange};
 use crate::run::prepared::Prepared;
 use crate::run::recording::{self, Clock};
-use crate::run::runner::{AloneRoom, Step, call, key_ids};
+use crate::run::runner::{AloneRoom, Step, call};
 use crate::spec::command::{Command, Progress, Run};
 use crate::spec::flags::{DENYOOM, READONLY, REPORTS, SELECTS, WRITE};
 use crate::state::session::{Multi, Queued, Session};
@@ -73,7 +74,11 @@ pub(crate) fn queue(ctx: &mut Ctx<'_>, request: &Prepared<'_>, command: &'static
         // EXEC will refuse it anyway.
         return ctx.reply.simple("QUEUED");
     }
-    let bytes = size_of::<Queued>() + request.args.owned_bytes();
+    let listed = match request.keys {
+        Declared::One(_) => &[],
+        Declared::Listed(range) => ctx.data.keys.of(range),
+    };
+    let bytes = size_of::<Queued>() + request.args.owned_bytes() + size_of_val::<[DeclaredKey]>(listed);
     let limit = ctx.instance.settings.read(CLIENT_QUERY_BUFFER_LIMIT_BYTES);
     if ctx.session.watched_bytes + multi.queued_bytes + bytes > limit {
         **multi = Multi { broken: true, ..Multi::default() };
@@ -82,7 +87,12 @@ pub(crate) fn queue(ctx: &mut Ctx<'_>, request: &Prepared<'_>, command: &'static
     }
     multi.queued_bytes += bytes;
     multi.grows |= command.flags.has(DENYOOM);
-    multi.queue.push(Queued { entry, args: request.args.to_owned() });
+    let args = request.args.to_owned();
+    let keys = match request.keys {
+        Declared::One(key) => Kept::One(key.hash),
+        Declared::Listed(_) => Kept::Listed(multi.keys.adopt(listed, args.as_args())),
+    };
+    multi.queue.push(Queued { entry, args, keys });
     ctx.session.show_transaction();
     ctx.reply.simple("QUEUED");
 }
@@ -104,7 +114,7 @@ pub(crate) fn execute<'a>(
         unwatch(ctx.session);
         return fail(ctx, request, CommandError::EXEC_ABORTED);
     }
-    if !plan(multi, ctx.session, ctx.data.databases, ctx.data.journal, lock_ids) {
+    if !plan(multi, ctx.session, ctx.data.databases, lock_ids) {
         return Step::Alone;
     }
     let (now_ms, client) = (ctx.data.now_ms(), ctx.session.client.id);
@@ -114,22 +124,25 @@ pub(crate) fn execute<'a>(
         Err(Lost::TooWide) => return Step::Alone,
     }
     *loss = Loss::default();
-    let Some(multi) = leave(ctx.session) else { return Step::Done };
+    let Some(mut multi) = leave(ctx.session) else { return Step::Done };
     let broken = take_watches(ctx);
     if broken {
         ctx.reply.null_array();
     } else {
         ctx.reply.array(multi.queue.len());
+        std::mem::swap(ctx.data.keys, &mut multi.keys);
         for queued in &multi.queue {
             let (prepared, command) = queued.prepared();
             ctx.data.database = ctx.session.database;
-            ctx.data.first = None;
+            ctx.data.declare(prepared.keys);
             let timing = clock.start(ctx.data.recorder, command.flags);
             call(ctx, &prepared, command, clock, timing, &mut Progress::default());
         }
+        std::mem::swap(ctx.data.keys, &mut multi.keys);
+        ctx.data.declare_listed(KeyRange::EMPTY);
     }
     ctx.data.recorder.latency.called(request.index());
-    ctx.data.locks = Locks::None;
+    contention.unlock(&mut ctx.data.locks);
     Step::Done
 }
 
@@ -142,28 +155,25 @@ fn fail(ctx: &mut Ctx<'_>, request: &Prepared<'_>, error: CommandError) -> Step 
 }
 
 /// Collects the stripes a transaction needs; false if it needs the gate.
-fn plan(
-    multi: &Multi,
-    session: &Session,
-    databases: &Databases,
-    journal: &Journal,
-    ids: &mut Vec<LockId>,
-) -> bool {
+fn plan(multi: &Multi, session: &Session, databases: &Databases, ids: &mut Vec<LockId>) -> bool {
     ids.clear();
     let mut database = session.database;
     for queued in &multi.queue {
         let command = queued.entry.command;
-        let walks = command.keys.is_empty() && (command.flags.has(WRITE) || command.flags.has(READONLY));
+        let walks = !command.has_keys() && (command.flags.has(WRITE) || command.flags.has(READONLY));
         if walks || command.flags.has(REPORTS) || !matches!(command.run, Run::Body(_)) {
             return false;
         }
-        let args = queued.args.as_args();
         if command.flags.has(SELECTS) {
             // One that will fail leaves the database as it was.
-            let chosen = wire::number::parse_i64(args.at(1)).and_then(|chosen| usize::try_from(chosen).ok());
+            let chosen = wire::number::parse_i64(queued.args.as_args().at(1))
+                .and_then(|chosen| usize::try_from(chosen).ok());
             database = chosen.filter(|&chosen| chosen < databases.count()).unwrap_or(database);
         }
-        key_ids(args, command, database, databases, journal, ids);
+        match queued.keys {
+            Kept::One(hash) => ids.push(lock_id(database, hash)),
+            Kept::Listed(range) => push_ids(&multi.keys, range, database, databases.count(), ids),
+        }
     }
     ids.extend(session.watched.keys().map(|watched| lock_id(watched.database, watched.hash)));
     ids.sort_unstable();
@@ -189,7 +199,8 @@ pub(crate) fn run_alone(
     session: &mut Session,
     reply: &mut Reply,
 ) {
-    let Some(multi) = leave(session) else { return };
+    let Some(mut multi) = leave(session) else { return };
+    std::mem::swap(room.keys, &mut multi.keys);
     let broken = session.is_watch_broken() || has_expired(session, databases, room.journal);
     unwatch(session);
     if broken {
@@ -215,7 +226,7 @@ fn has_expired(session: &Session, databases: &Databases, journal: &mut Journal) 
 
 impl Queued {
     fn prepared(&self) -> (Prepared<'_>, &'static Command) {
-        let entry = self.entry;
-        (Prepared { args: self.args.as_args(), entry: Some(entry), key: None }, entry.command)
+        let (args, entry) = (self.args.as_args(), self.entry);
+        (Prepared { args, entry: Some(entry), keys: self.keys.of(args) }, entry.command)
     }
 }

@@ -10,9 +10,9 @@ mod run;
 pub use self::run::{Outcome, Progress, Run, Slice};
 
 use crate::spec::argument::Argument;
-use crate::spec::flags::{ADMIN, BLOCKING, FAST, Flags, READONLY, WRITE};
+use crate::spec::flags::{ADMIN, BLOCKING, FAST, Flags, MOVABLE_KEYS, READONLY, WRITE};
 use crate::spec::group::Group;
-use crate::spec::key_spec::{KeyFlags, KeySpec};
+use crate::spec::key_spec::{KeyFlags, KeySpec, LegacyRange, Malformed, NOT_KEY};
 use wire::Args;
 
 /// How many arguments a command takes, its name included.
@@ -58,13 +58,19 @@ pub struct Command {
     pub subcommands: &'static [Command],
     /// What a request does to its keys, where that depends on its options (`VARIABLE_FLAGS`).
     pub key_flags: Option<fn(Args<'_>) -> KeyFlags>,
-    /// Keys in other databases than the selected one (MOVE, COPY): calls back with (database, key).
+    /// What finds the keys where the specifications cannot say it: an unknown place, or one that depends on options.
+    pub find_keys: Option<FindKeysOf>,
+    /// Keys in other databases than the selected one (MOVE, COPY).
     pub other_databases: Option<OtherDatabases>,
     pub run: Run,
 }
 
-/// Names the keys of a request that lie in other databases than the selected one.
-pub type OtherDatabases = fn(Args<'_>, &mut dyn FnMut(usize, &[u8]));
+/// Calls back with the index of each key of a request and what the command does to it; not at all if it is malformed.
+pub type FindKeysOf = fn(Args<'_>, &mut dyn FnMut(usize, KeyFlags));
+
+/// Calls back with the database and the index of each key of a request that lies in another database than the selected
+/// one.
+pub type OtherDatabases = fn(Args<'_>, &mut dyn FnMut(usize, usize));
 
 impl Command {
     /// What most commands are like; fill in the rest with `..Command::DEFAULT`.
@@ -82,21 +88,48 @@ impl Command {
         args: &[],
         subcommands: &[],
         key_flags: None,
+        find_keys: None,
         other_databases: None,
         run: Run::Container,
     };
 
     /// Whether the command's only key is its first argument: the shape that needs no key extraction.
-    #[inline(always)]
     pub fn has_one_key(&self) -> bool {
-        matches!(self.keys, [KeySpec { first: 1, last: 1, .. }]) && self.other_databases.is_none()
+        let is_first = matches!(self.keys, [spec] if spec.is_first_argument());
+        is_first && self.find_keys.is_none() && self.other_databases.is_none()
     }
 
-    /// Calls back with every key of the request in the selected database.
-    pub fn each_key<'a>(&self, args: Args<'a>, mut visit: impl FnMut(&'a [u8])) {
-        for spec in self.keys {
-            spec.indices(args.len()).for_each(|index| visit(args.at(index)));
+    /// Whether a request may have keys.
+    pub fn has_keys(&self) -> bool {
+        self.find_keys.is_some() || self.keys.iter().any(|spec| !spec.flags.has(NOT_KEY))
+    }
+
+    /// Calls back with the index of every key of the request in the selected database, and what is done to it. Those of
+    /// a malformed request are found as far as they are where they should be.
+    pub fn each_key(&self, args: Args<'_>, mut visit: impl FnMut(usize, KeyFlags)) -> Result<(), Malformed> {
+        if let Some(find_keys) = self.find_keys {
+            let mut keys = 0;
+            find_keys(args, &mut |index, flags| {
+                keys += 1;
+                visit(index, flags);
+            });
+            return if keys > 0 { Ok(()) } else { Err(Malformed) };
         }
+        let varying = self.key_flags.map(|of| of(args));
+        let mut found = Ok(());
+        for spec in self.keys {
+            match spec.indices(args) {
+                Ok(indices) => indices.for_each(|index| visit(index, varying.unwrap_or(spec.flags))),
+                Err(malformed) => found = Err(malformed),
+            }
+        }
+        found
+    }
+
+    /// The flags that clients are told of.
+    pub fn shown_flags(&self) -> Flags {
+        let is_movable = LegacyRange::of(self.keys).is_movable;
+        if is_movable { self.flags | MOVABLE_KEYS } else { self.flags }
     }
 
     /// ACL categories, with `@`, as Redis derives them.

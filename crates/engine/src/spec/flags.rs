@@ -50,6 +50,7 @@ pub const FAST: Flags = Flags(1 << 10);
 pub const BRIEF: Flags = FAST.and(QUICK);
 pub const NO_AUTH: Flags = Flags(1 << 11);
 pub const NO_MULTI: Flags = Flags(1 << 12);
+/// Not in a literal: it follows from the key specifications.
 pub const MOVABLE_KEYS: Flags = Flags(1 << 13);
 pub const ALLOW_BUSY: Flags = Flags(1 << 14);
 pub const NO_ASYNC_LOADING: Flags = Flags(1 << 15);
@@ -89,10 +90,10 @@ const FLAG_NAMES: &[(Flags, &str)] = &[
     (SKIP_SLOWLOG, "skip_slowlog"),
     (FAST, "fast"),
     (NO_AUTH, "no_auth"),
+    (NO_MANDATORY_KEYS, "no_mandatory_keys"),
+    (NO_ASYNC_LOADING, "no_async_loading"),
     (NO_MULTI, "no_multi"),
     (MOVABLE_KEYS, "movablekeys"),
     (ALLOW_BUSY, "allow_busy"),
-    (NO_ASYNC_LOADING, "no_async_loading"),
-    (NO_MANDATORY_KEYS, "no_mandatory_keys"),
     (TOUCHES_ARBITRARY_KEYS, "touches_arbitrary_keys"),
 ];

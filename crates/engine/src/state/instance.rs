@@ -25,6 +25,7 @@ use observe::os::clock::{self, Ticks};
 use observe::record::{Observer, Recorder, Recorders, Snapshot, Switches};
 use observe::spec::ReportSpec;
 use parking_lot::Mutex;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
@@ -69,6 +70,8 @@ pub struct Instance {
     pub config_file: Option<String>,
     /// Set once; workers leave their loops when they see it.
     pub stopping: AtomicBool,
+    /// Commands that have reached for a key that they did not declare; each is logged once.
+    pub(crate) astray: Mutex<BTreeSet<u16>>,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expiry: AtomicBool,
     /// DEBUG PAUSE-CRON: nothing is done by the clock.
@@ -149,6 +152,7 @@ impl Instance {
             workers,
             config_file,
             stopping: AtomicBool::new(false),
+            astray: Mutex::default(),
             active_expiry: AtomicBool::new(true),
             timers_paused: AtomicBool::new(false),
             allocator: OnceLock::new(),

@@ -10,6 +10,7 @@
 
 use crate::config::Setting;
 use crate::registry::Entry;
+use crate::run::keys::{Kept, Keys};
 use crate::state::clients::Client;
 use keyspace::WatchFlag;
 use std::collections::BTreeMap;
@@ -36,6 +37,8 @@ pub enum ReplyMode {
 #[derive(Default)]
 pub struct Multi {
     pub queue: Vec<Queued>,
+    /// The keys of the queued commands.
+    pub(crate) keys: Keys,
     /// Memory of the queued commands.
     pub queued_bytes: usize,
     /// A command was refused while queueing: EXEC will abort.
@@ -48,6 +51,7 @@ pub struct Multi {
 pub struct Queued {
     pub entry: &'static Entry,
     pub args: OwnedArgs,
+    pub(crate) keys: Kept,
 }
 
 /// A watched key.
