@@ -19,6 +19,8 @@ use std::sync::Arc;
 const DOUBLING_BYTES_MAX: usize = 1 << 20;
 /// ... and above that by an eighth: still O(1) amortised, with 12.5 % of unused room instead of 100 %.
 const SPARE_DIVISOR: usize = 8;
+/// A longer gap is not filled with zeros byte by byte: it takes pages of them.
+const GAP_BYTES_MAX: usize = 64 << 10;
 /// Small results are put together on the stack.
 const STACK_BYTES: usize = 512;
 
@@ -73,8 +75,14 @@ impl EntryMut {
         }
         let old = EntryRef::new(self.raw).value();
         if value_bytes > INLINE_VALUE_BYTES_MAX {
-            let mut value = Vec::with_capacity(value_bytes + value_bytes / SPARE_DIVISOR);
-            value.extend_from_slice(old.bytes());
+            let capacity = value_bytes + value_bytes / SPARE_DIVISOR;
+            let mut value = if offset > old.bytes().len() + GAP_BYTES_MAX {
+                zeros_after(old.bytes(), offset, capacity)
+            } else {
+                let mut value = Vec::with_capacity(capacity);
+                value.extend_from_slice(old.bytes());
+                value
+            };
             grow(&mut value, offset, part);
             self.move_to(NewValue::Blob(Arc::new(value)), kind);
             return;
@@ -173,12 +181,26 @@ fn run<S: Shape, R>(
     (shape.close(), result)
 }
 
+/// `start`, then zeros up to `len`. They come from the allocator, which has them from the kernel: nothing is written, and
+/// no page of them takes memory until somebody looks at it.
+fn zeros_after(start: &[u8], len: usize, capacity: usize) -> Vec<u8> {
+    let mut value = vec![0; capacity];
+    value[..start.len()].copy_from_slice(start);
+    value.truncate(len);
+    value
+}
+
 /// Writes `part` at `offset`, growing with room to spare.
 fn grow(value: &mut Vec<u8>, offset: usize, part: &[u8]) {
     let end = offset + part.len();
     if end > value.capacity() {
         let spare = end.min(DOUBLING_BYTES_MAX).max(end / SPARE_DIVISOR);
-        value.reserve_exact(end + spare - value.len());
+        // Worth a copy of what is there when the gap is longer; else a large allocation often grows where it is.
+        if offset > 2 * value.len() + GAP_BYTES_MAX {
+            *value = zeros_after(value, offset, end + spare);
+        } else {
+            value.reserve_exact(end + spare - value.len());
+        }
     }
     if value.len() <= offset {
         value.resize(offset, 0);
@@ -194,6 +216,20 @@ fn grow(value: &mut Vec<u8>, offset: usize, part: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gap_of_any_length_is_zeros() {
+        let lengths = [0, 1, 100, GAP_BYTES_MAX, 300_000];
+        for (before, gap) in lengths.iter().flat_map(|&before| lengths.map(|gap| (before, gap))) {
+            let mut value = vec![7; before];
+            grow(&mut value, before + gap, b"end");
+            assert_eq!(value.len(), before + gap + 3);
+            let (head, tail) = value.split_at(before);
+            assert!(head.iter().all(|&byte| byte == 7), "{before} {gap}");
+            assert!(tail[..gap].iter().all(|&byte| byte == 0) && &tail[gap..] == b"end", "{before} {gap}");
+            assert!(value.capacity() <= 2 * value.len().max(DOUBLING_BYTES_MAX));
+        }
+    }
 
     #[test]
     fn a_growing_value_is_moved_rarely() {
