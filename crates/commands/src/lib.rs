@@ -20,6 +20,8 @@ pub mod profile;
 #[cfg(test)]
 mod refusals;
 mod server;
+#[cfg(test)]
+mod sliced;
 mod string;
 pub mod testing;
 mod transactions;

@@ -13,6 +13,7 @@ use keyspace::{EntryRef, Kind, Value};
 use wire::Reply;
 use wire::number::parse_i64;
 
+mod copying;
 mod counter;
 mod get;
 mod many;

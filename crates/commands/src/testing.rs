@@ -6,7 +6,8 @@
 
 use engine::config::Settings;
 use engine::registry::Registry;
-use engine::run::dispatch::{BATCH_MAX, End, Executor, Parked};
+use engine::run::dispatch::{BATCH_MAX, End, Executor};
+use engine::run::parked::Parked;
 use engine::run::recording::Arrival;
 use engine::state::clients::{Client, Origin};
 use engine::state::instance::Instance;

@@ -14,7 +14,8 @@ pub mod state;
 
 pub use registry::Registry;
 pub use run::ctx::{AloneCtx, Ctx};
-pub use run::dispatch::{Due, End, Executor, Parked};
+pub use run::dispatch::{Due, End, Executor};
+pub use run::parked::Parked;
 pub use run::recording::Arrival;
 pub use state::instance::Instance;
 pub use state::session::Session;

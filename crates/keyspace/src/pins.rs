@@ -10,11 +10,15 @@
 //! Invariants: (1) all pins of a command are taken at once, under all its latches, or none; (2) whoever waits for a pin
 //! holds nothing; (3) equal hashes wait for each other without need, at worst.
 //!
-//! Thread safety: a stripe's `Pins` are guarded by its lock; a `Pin` is shared by the stripe and the request.
+//! Thread safety: a stripe's `Pins` are guarded by its lock; a `Pin` is shared by the stripe and the request. Model-checked
+//! under `--cfg shuttle` (`tests/shuttle.rs`).
 
 use crate::checked::Mutex;
 use crate::waiting::Waiting;
+#[cfg(shuttle)]
+use shuttle::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::Arc;
+#[cfg(not(shuttle))]
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 /// What a pin, or somebody who meets one, wants of the key.
@@ -65,7 +69,7 @@ impl Pinned {
         Pinned { pins: Vec::new(), waiting }
     }
 
-    pub(crate) fn push(&mut self, pin: Arc<Pin>) {
+    pub fn push(&mut self, pin: Arc<Pin>) {
         self.pins.push(pin);
     }
 }
@@ -82,7 +86,7 @@ impl Drop for Pinned {
 
 /// The pins of a stripe's keys; nearly always none.
 #[derive(Default)]
-pub(crate) struct Pins(Option<Box<List>>);
+pub struct Pins(Option<Box<List>>);
 
 /// Apart, so that a stripe without pins has only a pointer's room for them.
 #[derive(Default)]
@@ -96,9 +100,15 @@ impl Pins {
     }
 
     /// A pin that keeps a key of this hash from being held so.
-    pub(crate) fn against(&mut self, hash: u64, hold: Hold) -> Option<Arc<Pin>> {
+    pub fn against(&mut self, hash: u64, hold: Hold) -> Option<Arc<Pin>> {
         self.sweep();
         self.0.as_ref()?.0.iter().find(|pin| pin.stands_against(hash, hold)).cloned()
+    }
+
+    /// Any pin that is not over.
+    pub(crate) fn first(&mut self) -> Option<Arc<Pin>> {
+        self.sweep();
+        self.0.as_ref()?.0.first().cloned()
     }
 
     /// Drops what has ended; whether any are left.
@@ -115,7 +125,7 @@ impl Pins {
         self.0.iter().flat_map(|list| &list.0).any(|pin| pin.stands_against(hash, Hold::Exclusive))
     }
 
-    pub(crate) fn add(&mut self, hash: u64, hold: Hold) -> Arc<Pin> {
+    pub fn add(&mut self, hash: u64, hold: Hold) -> Arc<Pin> {
         let pin = Arc::new(Pin { hash, hold, over: AtomicBool::new(false), workers: Mutex::new(Vec::new()) });
         self.0.get_or_insert_default().0.push(Arc::clone(&pin));
         pin

@@ -265,6 +265,11 @@ impl Contents {
         self.ledger.pins.against(hash, hold)
     }
 
+    /// A pin of any key here.
+    pub fn any_pin(&mut self) -> Option<Arc<Pin>> {
+        self.ledger.pins.first()
+    }
+
     /// Pins a key of this hash for the request that `pinned` belongs to.
     pub fn pin(&mut self, hash: u64, hold: Hold, pinned: &mut Pinned) {
         pinned.push(self.ledger.pins.add(hash, hold));

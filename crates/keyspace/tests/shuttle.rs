@@ -6,6 +6,7 @@
 
 use keyspace::gate::{Gate, Place};
 use keyspace::latch::{Held, Latch};
+use keyspace::pins::{Hold, Pinned, Pins};
 use keyspace::waiting::Waiting;
 use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use shuttle::thread;
@@ -330,6 +331,70 @@ fn the_right_of_way_ends_barging() {
         bargers.into_iter().for_each(|barger| barger.join().expect("no panic"));
         assert!(!latch.mark().is_set());
         assert_eq!(*take(&latch, 0), 1);
+    };
+    shuttle::check_random(body, SCHEDULES);
+}
+
+/// A value with its pins, and a count of who works on it in slices.
+#[derive(Default)]
+struct Pinnable {
+    pins: Pins,
+    value: usize,
+}
+
+/// Works on the value in two slices under a pin, or parks until it is woken: without a timer a lost wake-up would hang here.
+fn work_in_slices(
+    worker: u8,
+    hold: Hold,
+    latch: &Latch<Pinnable>,
+    waiting: &Arc<Waiting>,
+    woken: &[AtomicUsize],
+) {
+    let bell = &woken[usize::from(worker)];
+    loop {
+        let before = bell.load(SeqCst);
+        let mut held = take(latch, worker);
+        let Some(pin) = held.pins.against(1, hold) else {
+            let mut pinned = Pinned::new(Arc::clone(waiting));
+            pinned.push(held.pins.add(1, hold));
+            let seen = held.value;
+            drop(held);
+            thread::yield_now();
+            let mut held = take(latch, worker);
+            assert_eq!(held.value, seen, "changed under a sliced command");
+            held.value += usize::from(hold == Hold::Exclusive);
+            drop(held);
+            drop(pinned);
+            return;
+        };
+        drop(held);
+        if pin.wait(worker) {
+            while bell.load(SeqCst) == before {
+                thread::yield_now();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pinned_value_stays_as_it_is_and_who_waits_is_woken() {
+    let body = || {
+        let (latch, waiting) = (Arc::new(Latch::new(Pinnable::default())), Arc::new(Waiting::default()));
+        let woken: Arc<[AtomicUsize; 3]> = Arc::default();
+        let bells = Arc::clone(&woken);
+        waiting.set_wake(Arc::new(move |worker| {
+            bells[worker].fetch_add(1, SeqCst);
+        }));
+        let threads: Vec<_> = [Hold::Shared, Hold::Exclusive, Hold::Exclusive]
+            .into_iter()
+            .enumerate()
+            .map(|(worker, hold)| {
+                let (latch, waiting, woken) = (Arc::clone(&latch), Arc::clone(&waiting), Arc::clone(&woken));
+                thread::spawn(move || work_in_slices(worker as u8, hold, &latch, &waiting, &*woken))
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+        assert_eq!(take(&latch, 0).value, 2);
     };
     shuttle::check_random(body, SCHEDULES);
 }

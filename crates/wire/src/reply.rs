@@ -174,6 +174,13 @@ impl Reply {
         self.bytes.extend_from_slice(b"\r\n");
     }
 
+    /// A bulk string in parts that are not copied.
+    pub fn bulk_parts(&mut self, parts: Vec<Arc<Vec<u8>>>) {
+        self.header(b'$', parts.iter().map(|part| part.len()).sum());
+        parts.into_iter().filter(|part| !part.is_empty()).for_each(|part| self.raw_shared(part));
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
     /// No value: `$-1` or `_`.
     #[inline]
     pub fn null(&mut self) {
@@ -521,6 +528,11 @@ mod tests {
             (|r| r.bulk_i64(-12), "$3\r\n-12\r\n", "$3\r\n-12\r\n"),
             (|r| r.bulk_shared(Arc::new(b"abc".to_vec())), "$3\r\nabc\r\n", "$3\r\nabc\r\n"),
             (|r| r.bulk_shared(Arc::default()), "$0\r\n\r\n", "$0\r\n\r\n"),
+            (
+                |r| r.bulk_parts(vec![Arc::new(b"ab".to_vec()), Arc::default(), Arc::new(b"c".to_vec())]),
+                "$3\r\nabc\r\n",
+                "$3\r\nabc\r\n",
+            ),
             (|r| r.null(), "$-1\r\n", "_\r\n"),
             (|r| r.null_array(), "*-1\r\n", "_\r\n"),
             (|r| r.array(0), "*0\r\n", "*0\r\n"),

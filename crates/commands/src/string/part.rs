@@ -1,9 +1,11 @@
 //! Parts of values: APPEND, SETRANGE, GETRANGE, SUBSTR, STRLEN.
 //!
-//! Both writers edit the value where it lies (`keyspace::Text`).
+//! Both writers edit the value where it lies (`keyspace::Text`). What would copy a long part of a value at once is done in
+//! slices: the value is pinned, and others are served in between.
 //!
 //! Thread safety: functions on one command's context.
 
+use super::copying::{Copying, SLICE_BYTES};
 use super::kind_of;
 use crate::options::integer;
 use engine::config::Setting;
@@ -11,9 +13,11 @@ use engine::error::CommandError;
 use engine::run::ctx::Ctx;
 use engine::spec::{
     ACCESS, Argument, ArgumentType, Arity, Command, DENYOOM, FAST, Group, INSERT, KEY, KeySpec, Outcome,
-    READONLY, RO, RW, Run, UPDATE, WRITE,
+    Progress, READONLY, RO, RW, Run, Slice, UPDATE, WRITE,
 };
-use keyspace::{Deadline, Event, Missing, NewValue, Text, Value};
+use keyspace::{Blob, Deadline, Event, Missing, NewValue, Text, Value};
+use std::ops::Range;
+use std::sync::Arc;
 use wire::Args;
 
 const PROTO_MAX_BULK_LEN_BYTES: Setting<u64> = Setting::of("proto-max-bulk-len");
@@ -30,18 +34,21 @@ const APPEND: Command = Command {
     complexity: "O(1) amortised for a short argument: a large value grows with room to spare.",
     summary: "Appends to the value of a key; creates the key if there is none.",
     args: &[KEY, Argument::new("value", ArgumentType::Text)],
-    run: Run::Body(append),
+    run: Run::Slices(append),
     ..Command::DEFAULT
 };
 
-fn append(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+fn append(ctx: &mut Ctx<'_>, args: Args<'_>, progress: &mut Progress) -> Result<Slice, CommandError> {
+    if let Some(slice) = copy_more(progress) {
+        return Ok(slice);
+    }
     let (key, tail) = (args.at(1), args.at(2));
     let Some(old_bytes) = ctx.data.find(key).map(|entry| entry.value_bytes()) else {
         ctx.data.store(key, NewValue::Bytes(tail), kind_of(tail), Deadline::Clear, Event::Append);
         ctx.reply.integer(tail.len() as i64);
-        return Ok(());
+        return Ok(Slice::Done);
     };
-    write_at(ctx, key, [old_bytes, old_bytes], tail, Event::Append)
+    write_at(ctx, key, [old_bytes, old_bytes], tail, Event::Append, progress)
 }
 
 const SETRANGE: Command = Command {
@@ -54,36 +61,60 @@ const SETRANGE: Command = Command {
     complexity: "O(M) where M is the length of the argument, plus that of a gap to be filled with zeros.",
     summary: "Overwrites part of a value from an offset on, filling a gap with zeros; creates the key if there is none.",
     args: &[KEY, Argument::new("offset", ArgumentType::Integer), Argument::new("value", ArgumentType::Text)],
-    run: Run::Body(setrange),
+    run: Run::Slices(setrange),
     ..Command::DEFAULT
 };
 
-fn setrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+fn setrange(ctx: &mut Ctx<'_>, args: Args<'_>, progress: &mut Progress) -> Result<Slice, CommandError> {
+    if let Some(slice) = copy_more(progress) {
+        return Ok(slice);
+    }
     let (key, part) = (args.at(1), args.at(3));
     let offset = usize::try_from(integer(args.at(2))?).map_err(|_| CommandError::OFFSET_OUT_OF_RANGE)?;
     let old_bytes = ctx.data.find(key).map(|entry| entry.value_bytes());
     if part.is_empty() {
         ctx.reply.integer(old_bytes.unwrap_or(0) as i64);
-        return Ok(());
+        return Ok(Slice::Done);
     }
-    write_at(ctx, key, [old_bytes.unwrap_or(0), offset], part, Event::SetRange)
+    write_at(ctx, key, [old_bytes.unwrap_or(0), offset], part, Event::SetRange, progress)
+}
+
+/// Goes on with a copy that is not finished. No stripe is held.
+fn copy_more(progress: &mut Progress) -> Option<Slice> {
+    progress.kept_mut::<Copying>().filter(|copying| !copying.is_done()).map(Copying::step)
 }
 
 /// Writes `part` at `offset` into the value of `key`, which has `old_bytes` bytes (0 if there is no such key), and
-/// answers its new length.
+/// answers its new length. First calls for a copy, if the edit would have to make a long one.
 fn write_at(
     ctx: &mut Ctx<'_>,
     key: &[u8],
     [old_bytes, offset]: [usize; 2],
     part: &[u8],
     event: Event,
-) -> Outcome {
+    progress: &mut Progress,
+) -> Result<Slice, CommandError> {
     let limit_bytes = ctx.instance.settings.read(PROTO_MAX_BULK_LEN_BYTES);
     let end = offset.checked_add(part.len()).filter(|&end| end as u64 <= limit_bytes);
-    let new_bytes = end.ok_or(CommandError::STRING_TOO_LONG)?.max(old_bytes);
-    ctx.data.edit(key, Missing::Create, event, |text: &mut Text| text.write_at(offset, part));
-    ctx.reply.integer(new_bytes as i64);
-    Ok(())
+    let end = end.ok_or(CommandError::STRING_TOO_LONG)?;
+    let made = progress.kept.take().and_then(|kept| kept.downcast::<Copying>().ok());
+    let copy = match (made, ctx.data.find(key)) {
+        (Some(made), Some(entry)) => made.finish(&entry.value()),
+        (None, Some(entry)) => {
+            if let Some(copying) = Copying::needed(&entry.value(), offset, end) {
+                progress.kept = Some(Box::new(copying));
+                return Ok(Slice::Begin);
+            }
+            None
+        }
+        (_, None) => None,
+    };
+    ctx.data.edit(key, Missing::Create, event, |text: &mut Text| {
+        copy.into_iter().for_each(|copy| text.continue_with(copy));
+        text.write_at(offset, part);
+    });
+    ctx.reply.integer(end.max(old_bytes) as i64);
+    Ok(Slice::Done)
 }
 
 const RANGE_ARGUMENTS: &[Argument] =
@@ -99,7 +130,7 @@ const GETRANGE: Command = Command {
     complexity: "O(N) where N is the number of bytes returned.",
     summary: "Returns the part of a value between two positions; negative ones count from the end.",
     args: RANGE_ARGUMENTS,
-    run: Run::Body(getrange),
+    run: Run::Slices(getrange),
     ..Command::DEFAULT
 };
 
@@ -112,32 +143,60 @@ const SUBSTR: Command = Command {
     complexity: "O(N) where N is the number of bytes returned.",
     summary: "Returns the part of a value between two positions: the old name of GETRANGE.",
     args: RANGE_ARGUMENTS,
-    run: Run::Body(getrange),
+    run: Run::Slices(getrange),
     ..Command::DEFAULT
 };
 
-fn getrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+/// The part of a large value that is being copied into the reply; nobody changes the value meanwhile.
+struct Part {
+    value: Blob,
+    left: Range<usize>,
+}
+
+fn getrange(ctx: &mut Ctx<'_>, args: Args<'_>, progress: &mut Progress) -> Result<Slice, CommandError> {
+    if progress.kept.is_some() {
+        return Ok(copy_part(ctx, progress));
+    }
     let (start, end) = (integer(args.at(2))?, integer(args.at(3))?);
     match ctx.data.read(args.at(1)).map(|entry| entry.value()) {
         None => ctx.reply.bulk(b""),
-        Some(value) => match (range(value.bytes(), start, end), value) {
+        Some(value) => match (range(value.bytes().len(), start, end), value) {
             (part, Value::Shared(blob)) if part.len() == blob.len() => ctx.reply.bulk_shared(blob.clone()),
-            (part, _) => ctx.reply.bulk(part),
+            (part, Value::Shared(blob)) if part.len() > SLICE_BYTES => {
+                progress.kept = Some(Box::new(Part { value: blob.clone(), left: part }));
+                return Ok(Slice::Begin);
+            }
+            (part, value) => ctx.reply.bulk(&value.bytes()[part]),
         },
     }
-    Ok(())
+    Ok(Slice::Done)
 }
 
-/// The bytes from `start` to `end` inclusive, as Redis counts: negative positions from the end, then clamped.
-fn range(bytes: &[u8], start: i64, end: i64) -> &[u8] {
+/// Copies one slice; the last step answers.
+fn copy_part(ctx: &mut Ctx<'_>, progress: &mut Progress) -> Slice {
+    let Some(Part { value, left }) = progress.kept_mut::<Part>() else { return Slice::Done };
+    if left.start == left.end {
+        ctx.reply.bulk_parts(std::mem::take(&mut progress.found));
+        return Slice::Done;
+    }
+    let end = left.end.min(left.start + SLICE_BYTES);
+    let copied = value[left.start..end].to_vec();
+    left.start = end;
+    let slice = if left.start == left.end { Slice::Last } else { Slice::Again };
+    progress.found.push(Arc::new(copied));
+    slice
+}
+
+/// The bytes from `start` to `end` inclusive of `len`, as Redis counts: negative positions from the end, then clamped.
+fn range(len: usize, start: i64, end: i64) -> Range<usize> {
     // Both behind the end of time in the wrong order are nothing, before clamping could make them something.
     if start < 0 && end < 0 && start > end {
-        return b"";
+        return 0..0;
     }
-    let len = bytes.len() as i64;
-    let position = |at: i64| if at < 0 { at.saturating_add(len).max(0) } else { at.min(len) } as usize;
-    let (start, end) = (position(start), position(end).saturating_add(1).min(bytes.len()));
-    bytes.get(start..end).unwrap_or_default()
+    let bytes = len as i64;
+    let position = |at: i64| if at < 0 { at.saturating_add(bytes).max(0) } else { at.min(bytes) } as usize;
+    let (start, end) = (position(start), position(end).saturating_add(1).min(len));
+    start.min(end)..end
 }
 
 const STRLEN: Command = Command {

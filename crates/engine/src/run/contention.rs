@@ -24,7 +24,7 @@ use std::time::Duration;
 /// How long a command spins for its stripes before it is parked.
 const LOCK_PATIENCE: Duration = Duration::from_micros(50);
 /// How long a command has lost before its worker asks for the right of way.
-const WAY_AFTER_NS: u64 = 1_000_000;
+pub(crate) const WAY_AFTER_NS: u64 = 1_000_000;
 /// Stripes that are marked for one command at most; a wider one that keeps losing takes the gate.
 pub(crate) const STRIPES_MAX: usize = 64;
 

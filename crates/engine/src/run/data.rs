@@ -13,14 +13,16 @@
 //!
 //! Thread safety: belongs to one command on one worker.
 
-use crate::run::keys::{Declared, Hashed, KeyRange, Keys};
+use crate::run::keys::{Declared, DeclaredKey, Hashed, KeyRange, Keys};
 use crate::state::session::Watched;
 use keyspace::hash::stripe_of;
 use keyspace::{
-    Contents, Database, Databases, Deadline, Detached, EntryRef, Event, Journal, Key, Kind, Locked, Missing,
-    NewValue, Put, Shape, Wanted, WatchFlag,
+    Contents, Database, Databases, Deadline, Detached, EntryRef, Event, Hold, Journal, Key, Kind, Locked,
+    Missing, NewValue, Pin, Pinned, Put, Shape, Wanted, WatchFlag,
 };
 use observe::record::Recorder;
+use smallvec::{SmallVec, smallvec};
+use std::sync::Arc;
 
 /// Position of a stripe in the order of locks.
 pub(crate) type LockId = u32;
@@ -48,6 +50,28 @@ impl<'a> Locks<'a> {
                 held.get_mut(position).map(|(_, locked)| locked)
             }
             Locks::One(..) | Locks::None => None,
+        }
+    }
+}
+
+impl Locks<'_> {
+    /// Whether a key in the locked stripes may be in use by a sliced command.
+    #[inline(always)]
+    pub(crate) fn may_be_pinned(&self) -> bool {
+        match self {
+            Locks::None => false,
+            Locks::One(_, locked) => locked.may_be_pinned(),
+            Locks::Many(held) => held.iter().any(|(_, locked)| locked.may_be_pinned()),
+        }
+    }
+
+    /// A pin of any key in the locked stripes.
+    #[cold]
+    pub(crate) fn any_pin(&mut self) -> Option<Arc<Pin>> {
+        match self {
+            Locks::None => None,
+            Locks::One(_, locked) => locked.any_pin(),
+            Locks::Many(held) => held.iter_mut().find_map(|(_, locked)| locked.any_pin()),
         }
     }
 }
@@ -194,6 +218,39 @@ impl<'a> Data<'a> {
     fn declares(&self, database: usize, hash: u64) -> bool {
         let is_latest = self.latest.hash == hash && self.database == database;
         is_latest || self.keys.declares(self.database, database, hash)
+    }
+
+    /// What a command does to each of the keys it declares: its stripe's id, its hash, how it is held.
+    fn holds(&self, keys: Declared<'_>, writes: bool) -> SmallVec<[(LockId, u64, Hold); 4]> {
+        let hold = |is_only_read: bool| if writes && !is_only_read { Hold::Exclusive } else { Hold::Shared };
+        match keys {
+            Declared::One(key) => smallvec![(lock_id(self.database, key.hash), key.hash, hold(false))],
+            Declared::Listed(range) => {
+                let place = |key: &DeclaredKey| lock_id(key.database(self.database), key.hash());
+                self.keys
+                    .of(range)
+                    .iter()
+                    .map(|key| (place(key), key.hash(), hold(key.is_only_read())))
+                    .collect()
+            }
+        }
+    }
+
+    /// A pin that keeps a command from these keys, whose stripes are held.
+    #[cold]
+    pub(crate) fn pin_against(&mut self, keys: Declared<'_>, writes: bool) -> Option<Arc<Pin>> {
+        let holds = self.holds(keys, writes);
+        holds.into_iter().find_map(|(id, hash, hold)| self.locks.get(id)?.pin_against(hash, hold))
+    }
+
+    /// Pins these keys, whose stripes are held.
+    #[cold]
+    pub(crate) fn pin(&mut self, keys: Declared<'_>, writes: bool, pins: &mut Pinned) {
+        for (id, hash, hold) in self.holds(keys, writes) {
+            if let Some(locked) = self.locks.get(id) {
+                locked.pin(hash, hold, pins);
+            }
+        }
     }
 
     /// Whether the command has reached for a key that it did not declare.

@@ -20,18 +20,20 @@ use crate::run::contention::{Contention, Loss, Lost, id_of};
 use crate::run::ctx::Ctx;
 use crate::run::data::{Data, LockId, Locks, push_ids};
 use crate::run::keys::{Declared, Keys};
+use crate::run::parked::Parked;
 use crate::run::passage::{Passage, Turn, Wants};
 use crate::run::prepared::{Prepared, UNKNOWN};
 use crate::run::recording::{self, Arrival, Clock, Timing};
 use crate::run::runner::{AloneRoom, Step, call};
+use crate::run::slicing;
 use crate::run::transaction;
-use crate::spec::command::{Command, Progress, Run, Slice};
-use crate::spec::flags::NOT_QUEUED;
+use crate::spec::command::{Command, Run, Slice};
+use crate::spec::flags::{NOT_QUEUED, WRITE};
 use crate::state::instance::Instance;
 use crate::state::session::{ReplyMode, Session};
 use keyspace::gate::Place;
 use keyspace::waiting::ALONE;
-use keyspace::{Databases, Journal};
+use keyspace::{Databases, Journal, Pin};
 use observe::os::clock;
 use observe::record::latency::Stage;
 use observe::record::{Observer, Recorder};
@@ -71,14 +73,6 @@ pub enum End {
     /// Request number `at` was not begun: the turn has taken long enough, or the replies so far are as many as the client
     /// may leave unread. It is to be run when others had their turn.
     Yield { at: usize },
-}
-
-/// What a parked command takes along.
-#[derive(Default)]
-pub struct Parked {
-    loss: Loss,
-    wants: Wants,
-    progress: Progress,
 }
 
 /// When the timer's work is to be gone on with.
@@ -297,6 +291,7 @@ impl Executor {
         if let Some(parked) = parked {
             passage.end(&self.instance.gate, &mut parked.wants);
             contention.leave(session.client.id, &mut parked.loss);
+            slicing::end(&self.instance, session.client.id, parked);
         }
         let Some(databases) = contention.has_left().then(|| passage.enter(&self.instance.gate)) else {
             return Due::Timer;
@@ -472,6 +467,7 @@ fn execute<'a>(
         Err(Refusal::Reclaim) => return Step::Reclaim,
         Err(Refusal::Error(error)) => {
             contention.abandon(ctx.data.databases, ctx.session.client.id, &mut parked.loss);
+            slicing::end(ctx.instance, ctx.session.client.id, parked);
             transaction::refuse(ctx, request, &error);
             settle_reply(ctx.session, ctx.reply, before);
             return Step::Done;
@@ -483,9 +479,7 @@ fn execute<'a>(
     } else {
         match command.run {
             Run::Alone(_) => Step::Alone,
-            Run::Transaction => {
-                transaction::execute(ctx, request, contention, lock_ids, clock, &mut parked.loss)
-            }
+            Run::Transaction => transaction::execute(ctx, request, contention, lock_ids, clock, parked),
             _ => lock_and_call(ctx, request, command, contention, lock_ids, clock, parked),
         }
     };
@@ -515,19 +509,46 @@ fn lock_and_call<'a>(
 ) -> Step {
     let mut timing = clock.start(ctx.data.recorder, command.flags);
     ctx.data.database = ctx.session.database;
-    match lock(ctx, request, contention, lock_ids, &mut timing, &mut parked.loss) {
-        Ok(()) => {}
-        Err(Lost::Park) => return Step::Busy,
-        Err(Lost::TooWide) => return Step::Alone,
+    if parked.progress.needs_no_stripes() {
+        ctx.data.declare(request.keys);
+    } else {
+        match lock(ctx, request, contention, lock_ids, &mut timing, &mut parked.loss) {
+            Ok(()) => {}
+            Err(Lost::Park) => return Step::Busy,
+            Err(Lost::TooWide) => return Step::Alone,
+        }
+        if ctx.data.locks.may_be_pinned()
+            && let Some(pin) = meets_pin(ctx, request, command, parked)
+        {
+            return slicing::wait(ctx, contention, parked, Some(&pin));
+        }
     }
     timing.earlier_ns = parked.progress.run_ns;
-    let slice = call(ctx, request, command, clock, timing, &mut parked.progress);
-    contention.unlock(&mut ctx.data.locks);
-    if slice == Slice::Again {
-        parked.progress.run_ns = timing.run_ns();
-        return Step::Again;
+    match call(ctx, request, command, clock, timing, &mut parked.progress) {
+        Slice::Done => {
+            contention.unlock(&mut ctx.data.locks);
+            if parked.has_sliced() {
+                slicing::end(ctx.instance, ctx.session.client.id, parked);
+            }
+            Step::Done
+        }
+        slice => {
+            parked.progress.run_ns = timing.run_ns();
+            slicing::next(ctx, request, command, slice, contention, parked)
+        }
     }
-    Step::Done
+}
+
+/// A pin that keeps a command from beginning; its stripes are held. One that has begun has pins of its own.
+#[cold]
+fn meets_pin(
+    ctx: &mut Ctx<'_>,
+    request: &Prepared<'_>,
+    command: &Command,
+    parked: &Parked,
+) -> Option<Arc<Pin>> {
+    let has_begun = parked.progress.hold.is_some();
+    if has_begun { None } else { ctx.data.pin_against(request.keys, command.flags.has(WRITE)) }
 }
 
 /// Locks the stripes of the request's keys.

@@ -26,9 +26,9 @@ pub(crate) enum Step {
     Done,
     /// It must run behind the gate.
     Alone,
-    /// Its stripes were taken.
+    /// Its stripes were taken, or a key is pinned.
     Busy,
-    /// The gate is closed.
+    /// The gate is closed, or wanted and this is a sliced write that would begin.
     Away,
     /// It has done a slice of its work.
     Again,
@@ -52,7 +52,7 @@ pub(crate) fn call(
     let mut outcome = match command.run {
         Run::Body(body) => body(ctx, request.args),
         Run::Slices(body) => match body(ctx, request.args, progress) {
-            Ok(Slice::Again) if !ctx.data.is_astray() => return Slice::Again,
+            Ok(slice) if slice != Slice::Done && !ctx.data.is_astray() => return slice,
             Ok(_) => Ok(()),
             Err(error) => Err(error),
         },
@@ -129,6 +129,6 @@ impl AloneRoom<'_> {
         data.declare(request.keys);
         let mut ctx = Ctx { instance, session, reply, data };
         let mut progress = Progress::default();
-        while call(&mut ctx, request, command, self.clock, timing, &mut progress) == Slice::Again {}
+        while call(&mut ctx, request, command, self.clock, timing, &mut progress) != Slice::Done {}
     }
 }

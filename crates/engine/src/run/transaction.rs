@@ -14,10 +14,12 @@ use crate::run::contention::{Contention, Loss, Lost, STRIPES_MAX};
 use crate::run::ctx::Ctx;
 use crate::run::data::{LockId, lock_id, push_ids};
 use crate::run::keys::{Declared, DeclaredKey, Kept, KeyRange};
+use crate::run::parked::Parked;
 use crate::run::prepared::Prepared;
 use crate::run::recording::{self, Clock};
 use crate::run::runner::{AloneRoom, Step, call};
-use crate::spec::command::{Command, Progress, Run};
+use crate::run::slicing;
+use crate::spec::command::{Command, Progress, Run, Slice};
 use crate::spec::flags::{DENYOOM, READONLY, REPORTS, SELECTS, WRITE};
 use crate::state::session::{Multi, Queued, Session};
 use keyspace::hash::stripe_of;
@@ -104,7 +106,7 @@ pub(crate) fn execute<'a>(
     contention: &mut Contention,
     lock_ids: &mut Vec<LockId>,
     clock: &Clock,
-    loss: &mut Loss,
+    parked: &mut Parked,
 ) -> Step {
     let Some(multi) = &ctx.session.multi else {
         return fail(ctx, request, CommandError::EXEC_WITHOUT_MULTI);
@@ -118,12 +120,19 @@ pub(crate) fn execute<'a>(
         return Step::Alone;
     }
     let (now_ms, client) = (ctx.data.now_ms(), ctx.session.client.id);
-    match contention.lock_all(ctx.data.databases, lock_ids, now_ms, client, loss) {
+    match contention.lock_all(ctx.data.databases, lock_ids, now_ms, client, &mut parked.loss) {
         Ok(locks) => ctx.data.locks = locks,
         Err(Lost::Park) => return Step::Busy,
         Err(Lost::TooWide) => return Step::Alone,
     }
-    *loss = Loss::default();
+    parked.loss = Loss::default();
+    // Whichever of its keys: transactions and pins rarely meet in a stripe.
+    if ctx.data.locks.may_be_pinned()
+        && let Some(pin) = ctx.data.locks.any_pin()
+    {
+        return slicing::wait(ctx, contention, parked, Some(&pin));
+    }
+    parked.pin_wait.end(&ctx.instance.waiting, client);
     let Some(mut multi) = leave(ctx.session) else { return Step::Done };
     let broken = take_watches(ctx);
     if broken {
@@ -136,7 +145,8 @@ pub(crate) fn execute<'a>(
             ctx.data.database = ctx.session.database;
             ctx.data.declare(prepared.keys);
             let timing = clock.start(ctx.data.recorder, command.flags);
-            call(ctx, &prepared, command, clock, timing, &mut Progress::default());
+            let mut progress = Progress::default();
+            while call(ctx, &prepared, command, clock, timing, &mut progress) != Slice::Done {}
         }
         std::mem::swap(ctx.data.keys, &mut multi.keys);
         ctx.data.declare_listed(KeyRange::EMPTY);
@@ -161,7 +171,8 @@ fn plan(multi: &Multi, session: &Session, databases: &Databases, ids: &mut Vec<L
     for queued in &multi.queue {
         let command = queued.entry.command;
         let walks = !command.has_keys() && (command.flags.has(WRITE) || command.flags.has(READONLY));
-        if walks || command.flags.has(REPORTS) || !matches!(command.run, Run::Body(_)) {
+        let runs_on_stripes = matches!(command.run, Run::Body(_) | Run::Slices(_));
+        if walks || command.flags.has(REPORTS) || !runs_on_stripes {
             return false;
         }
         if command.flags.has(SELECTS) {

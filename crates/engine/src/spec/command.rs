@@ -7,6 +7,7 @@
 
 mod run;
 
+pub(crate) use self::run::SlicedHold;
 pub use self::run::{Outcome, Progress, Run, Slice};
 
 use crate::spec::argument::Argument;

@@ -124,6 +124,12 @@ impl Text {
     pub fn write_at(&mut self, offset: usize, part: &[u8]) {
         self.0.write_at(offset, part, Kind::StringRaw);
     }
+
+    /// Goes on with a copy of the value, made before, that nobody else holds and that has the room that is needed.
+    pub fn continue_with(&mut self, copy: Vec<u8>) {
+        self.0.is_changed = true;
+        self.0.move_to(NewValue::Blob(Arc::new(copy)), Kind::StringRaw);
+    }
 }
 
 impl Contents {

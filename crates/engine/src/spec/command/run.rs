@@ -10,7 +10,7 @@
 
 use crate::error::CommandError;
 use crate::run::ctx::{AloneCtx, Ctx};
-use keyspace::Databases;
+use keyspace::{Databases, Pinned};
 use std::any::Any;
 use std::sync::Arc;
 use wire::Args;
@@ -24,7 +24,7 @@ pub enum Run {
     /// With the stripes of its keys locked.
     Body(fn(&mut Ctx<'_>, Args<'_>) -> Outcome),
     /// In slices between which others are served; called until it answers `Slice::Done`. Inside a transaction the
-    /// slices follow each other at once.
+    /// slices follow each other at once. A first call that answers [`Slice::Begin`] may be taken back and repeated.
     Slices(fn(&mut Ctx<'_>, Args<'_>, &mut Progress) -> Result<Slice, CommandError>),
     /// Behind the gate, nobody else inside.
     Alone(fn(&mut Databases, &mut AloneCtx<'_>, Args<'_>) -> Outcome),
@@ -37,8 +37,24 @@ pub enum Run {
 /// Whether a sliced command wants to be called again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slice {
+    /// Its keys hold more than one slice: it has taken the references it needs, and wants them pinned. From now on it is
+    /// called without stripes. Nothing is written yet, neither to a key nor to the reply.
+    Begin,
+    /// For another slice.
     Again,
+    /// For its last step, with its stripes: what was made aside is to be stored.
+    Last,
     Done,
+}
+
+/// What a sliced command has beside its own progress, while nothing is locked for it.
+pub(crate) struct SlicedHold {
+    /// Dropped, the pins are over.
+    pub pins: Pinned,
+    /// It is to be called with its stripes, to store what it made.
+    pub is_last: bool,
+    /// The gate counts it: it writes.
+    pub is_counted: bool,
 }
 
 /// What a sliced command remembers from slice to slice.
@@ -55,6 +71,21 @@ pub struct Progress {
     pub found: Vec<Arc<Vec<u8>>>,
     /// What else the command keeps, of a type that only it knows.
     pub kept: Option<Box<dyn Any + Send>>,
+    /// What dispatch has pinned for it.
+    pub(crate) hold: Option<SlicedHold>,
     /// Nanoseconds the slices took so far.
     pub run_ns: u64,
+}
+
+impl Progress {
+    /// What it keeps, if that is a `T`.
+    pub fn kept_mut<T: Any>(&mut self) -> Option<&mut T> {
+        self.kept.as_mut()?.downcast_mut()
+    }
+
+    /// Whether it has pinned its keys and does without stripes.
+    #[inline(always)]
+    pub(crate) fn needs_no_stripes(&self) -> bool {
+        self.hold.as_ref().is_some_and(|hold| !hold.is_last)
+    }
 }

@@ -1,0 +1,28 @@
+//! What a parked request takes along to its next try.
+//!
+//! Not its arguments, which its connection keeps. Nothing in here is a lock: see the protocol's one idea in
+//! `contention` and `slicing`.
+//!
+//! Thread safety: belongs to one request on one worker; to be ended by `Executor::close` if the request is given up.
+
+use crate::run::contention::Loss;
+use crate::run::passage::Wants;
+use crate::run::pin_wait::PinWait;
+use crate::spec::command::Progress;
+
+/// See the module's text.
+#[derive(Default)]
+pub struct Parked {
+    pub(crate) loss: Loss,
+    pub(crate) wants: Wants,
+    pub(crate) pin_wait: PinWait,
+    pub(crate) progress: Progress,
+}
+
+impl Parked {
+    /// Whether it has pinned keys or has waited to.
+    #[inline(always)]
+    pub(crate) fn has_sliced(&self) -> bool {
+        self.progress.hold.is_some() || self.pin_wait.is_any()
+    }
+}
