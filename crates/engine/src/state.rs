@@ -1,10 +1,14 @@
-//! What is remembered: by a server (`instance` and what it holds), and of a connection (`session`, `clients`).
+//! What is remembered: by a server (`instance` and what it holds), and of a connection (`session`, `clients`); and what
+//! connections send each other (`mailbox`, `push`, `bell`).
 //!
 //! Not keys and values, which are the keyspace's.
 
+pub mod bell;
 pub mod clients;
 pub mod counters;
 pub mod instance;
+pub mod mailbox;
+pub mod push;
 pub mod rates;
 pub mod session;
 pub mod slowlog;

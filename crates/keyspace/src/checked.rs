@@ -1,26 +1,26 @@
-//! The sleeping lock of this crate: parking_lot's, or shuttle's in the same shape, so that what is checked under
-//! `--cfg shuttle` is the code that runs.
+//! The sleeping lock of what is model-checked, here and in `engine`: parking_lot's, or shuttle's in the same shape, so that
+//! what is checked under `--cfg shuttle` is the code that runs.
 //!
 //! Thread safety: that of the lock.
 
 #[cfg(not(shuttle))]
-pub(crate) use parking_lot::{Mutex, MutexGuard};
+pub use parking_lot::{Mutex, MutexGuard};
 #[cfg(shuttle)]
-pub(crate) use replaced::{Mutex, MutexGuard};
+pub use replaced::{Mutex, MutexGuard};
 
 #[cfg(shuttle)]
 mod replaced {
     use std::ops::{Deref, DerefMut};
 
-    pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
-    pub(crate) struct MutexGuard<'a, T>(shuttle::sync::MutexGuard<'a, T>);
+    pub struct Mutex<T>(shuttle::sync::Mutex<T>);
+    pub struct MutexGuard<'a, T>(shuttle::sync::MutexGuard<'a, T>);
 
     impl<T> Mutex<T> {
-        pub(crate) fn new(value: T) -> Mutex<T> {
+        pub fn new(value: T) -> Mutex<T> {
             Mutex(shuttle::sync::Mutex::new(value))
         }
 
-        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        pub fn lock(&self) -> MutexGuard<'_, T> {
             MutexGuard(self.0.lock().expect("no test panics while holding it"))
         }
     }

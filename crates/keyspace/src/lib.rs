@@ -3,7 +3,7 @@
 //! `table` finds `entry`s; a `stripe` is a lock with a table and what belongs to it; a `database` is 1024 stripes;
 //! the `gate` separates single commands from whole-keyspace ones.
 
-mod checked;
+pub mod checked;
 pub mod database;
 pub mod entry;
 pub mod eviction;

@@ -3,62 +3,55 @@
 //! Not the meaning of commands: requests go to the `Executor`, replies come back in the worker's one output buffer.
 //!
 //! A half request waits in `inbox`; everything else is parsed in place in the worker's read buffer. Replies are sent at
-//! once with one system call; what the socket does not take waits in `outbox`.
+//! once with one system call; what the socket does not take waits in the `outbox`.
 //!
-//! Invariants: (1) replies leave in the order of their requests; (2) `inbox` is at most `client-query-buffer-limit`,
-//! `outbox` at most the client's output limit; (3) nothing is executed while `UNSENT_PAUSE_BYTES` are unsent, but reading
-//! goes on, because clients that pipeline send all they have before they read; (4) while a request is parked nothing
-//! behind it is executed.
+//! Invariants: (1) replies leave in the order of their requests, and what others send goes between two of them: a command
+//! writes its whole reply in one turn; (2) `inbox` and the arguments of a request that waits are at most
+//! `client-query-buffer-limit`; (3) nothing is executed while `UNSENT_PAUSE_BYTES` are unsent, but reading goes on, because
+//! clients that pipeline send all they have before they read; (4) while a request is parked nothing behind it is read or
+//! executed, and only its being tried again takes time.
 //!
 //! Thread safety: owned by one worker; `Send`, so it may move to another between batches.
 
 use crate::arrival;
 use crate::listen::Peer;
 use crate::placement::Turns;
-use engine::config::{OutputBufferLimits, Setting};
+use engine::config::Setting;
 use engine::run::dispatch::{BATCH_MAX, UNSENT_PAUSE_BYTES};
 use engine::run::transaction::CLIENT_QUERY_BUFFER_LIMIT_BYTES;
-use engine::state::clients::{Client, Clients};
+use engine::state::clients::{Client, ClientClass, Clients};
 use engine::state::instance::MAXMEMORY;
+use engine::state::mailbox::{Delivery, Mail};
 use engine::state::session::ReplyMode;
-use engine::{Arrival, End, Executor, Parked, Session};
-use observe::os::clock;
+use engine::{Arrival, Due, End, Executor, Parked, Session};
+use outbox::{Outbox, Sent};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
+use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
 use smallvec::SmallVec;
-use std::io::IoSlice;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use wire::{Args, Limits, OwnedArgs, Parsed, Protocol, ProtocolError, Reply, RequestParser, Span};
 
+mod outbox;
+#[cfg(test)]
+pub mod testing;
+
 const PROTO_MAX_BULK_LEN_BYTES: Setting<usize> = Setting::of("proto-max-bulk-len");
-const CLIENT_OUTPUT_BUFFER_LIMIT: Setting<OutputBufferLimits> = Setting::of("client-output-buffer-limit");
 const TIMEOUT_SECONDS: Setting<u32> = Setting::of("timeout");
 
 /// Requests that are read ahead of execution, while replies are unsent, when memory is at its limit.
 const READ_AHEAD_BYTES: usize = 64 << 10;
-/// Replies that no output limit counts, as in Redis, where they fit a client's first buffer.
-const OUTPUT_UNCOUNTED_BYTES: usize = 16 << 10;
-/// What a client may leave unread, and have half sent, before it has authenticated: as in Valkey, a buffer and 1 KiB of
-/// replies, and 1 MiB of requests.
-const UNAUTHENTICATED_OUTPUT_BYTES_MAX: usize = OUTPUT_UNCOUNTED_BYTES + (1 << 10);
+/// What a client may have half sent before it has authenticated, as in Valkey.
 const UNAUTHENTICATED_QUERY_BYTES_MAX: usize = 1 << 20;
 /// An idle inbox keeps at most this much.
 const INBOX_KEPT_BYTES: usize = 16 << 10;
-
-/// Bytes sent to one connection in a turn; a long reply to a fast reader is sent in several.
-const SEND_PER_TURN_BYTES: usize = 1 << 20;
-
-/// How far sending got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sent {
-    All,
-    /// The socket is full; it becomes writable.
-    Blocked,
-    /// The socket may take more.
-    More,
-}
+/// How long a request stays parked after its client has sent its last byte. A client that is gone leaves nothing behind for
+/// longer than this; one that only ended its sending, or sent a command and left, gets it done meanwhile: it waited in line,
+/// as behind somebody's long command in Redis.
+const DESERTED_AFTER: Duration = Duration::from_secs(1);
+/// Requests that are received at the server's end only to be dropped, per client.
+const DROPPED_BYTES_MAX: usize = 4 << 20;
 
 /// What is to happen with a connection after its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,9 +94,19 @@ pub struct Lent<'a> {
     pub time_flush: u32,
 }
 
+/// A request that goes on in a later turn.
 struct Held {
     args: OwnedArgs,
     parked: Parked,
+    /// It has done a part of its work: it stays with its worker.
+    is_begun: bool,
+    since: Instant,
+}
+
+impl Held {
+    fn new(args: OwnedArgs, parked: Parked) -> Box<Held> {
+        Box::new(Held { args, parked, is_begun: false, since: Instant::now() })
+    }
 }
 
 /// See the module's text.
@@ -114,17 +117,16 @@ pub struct Connection {
     inbox: Vec<u8>,
     /// Bytes of the inbox that were executed.
     inbox_head: usize,
-    outbox: Reply,
+    outbox: Outbox,
     held: Option<Box<Held>>,
     /// The inbox holds bytes that the parser has not seen.
     read_ahead: bool,
-    /// Heap bytes of both boxes that everybody was told of.
+    /// Heap bytes of both boxes and of a request that waits that everybody was told of.
     told_bytes: u64,
     /// The socket may have more to read.
     readable: bool,
     /// The client has sent its last byte, or the connection broke.
     ending: bool,
-    over_soft_limit_since: Option<Instant>,
     /// No more requests are read; closed when the outbox is empty.
     finishing: bool,
     pub turns: Turns,
@@ -138,13 +140,12 @@ impl Connection {
             parser: RequestParser::new(),
             inbox: Vec::new(),
             inbox_head: 0,
-            outbox: Reply::new(),
+            outbox: Outbox::default(),
             held: None,
             read_ahead: false,
             told_bytes: 0,
             readable: false,
             ending: false,
-            over_soft_limit_since: None,
             finishing: false,
             turns: Turns::default(),
         }
@@ -156,19 +157,38 @@ impl Connection {
         self.ending |= ending;
     }
 
-    /// Whether another worker may serve it from now on: not while a command is parked, or the end is near.
-    pub fn is_movable(&self) -> bool {
-        self.held.is_none() && !self.finishing
+    /// Whether another worker may serve it from now on: not while its command has done a part of its work or has a claim
+    /// on this worker, or when the end is near.
+    pub fn is_movable(&self, executor: &Executor) -> bool {
+        let may_move = |held: &Held| !held.is_begun && executor.may_move(&self.session, &held.parked);
+        !self.finishing && self.held.as_deref().is_none_or(may_move)
     }
 
-    /// What is to be ended with it.
-    pub fn ended(&mut self) -> (&mut Session, Option<&mut Parked>) {
-        (&mut self.session, self.held.as_mut().map(|held| &mut held.parked))
+    /// Takes back what its parked command waits for at its worker: another one is to serve it. Returns when the timer's
+    /// work is to be done.
+    pub fn leave(&mut self, executor: &mut Executor) -> Due {
+        self.held.as_mut().map_or(Due::Timer, |held| executor.leave(&self.session, &mut held.parked))
+    }
+
+    /// Drops its parked command, which was not begun.
+    pub fn drop_parked(&mut self, executor: &mut Executor) -> Due {
+        let due = self.leave(executor);
+        self.held = None;
+        due
+    }
+
+    /// Unregisters whatever it left anywhere; it is being closed.
+    pub fn end(&mut self, executor: &mut Executor) -> Due {
+        let due = executor.close(&mut self.session, self.held.as_mut().map(|held| &mut held.parked));
+        self.session.client.mailbox.close();
+        executor.instance.clients.buffers_changed(std::mem::take(&mut self.told_bytes), 0);
+        executor.instance.clients.disconnect(self.session.client.id);
+        due
     }
 
     /// Whether there is nothing to do until its socket is ready.
     pub fn is_at_rest(&self) -> bool {
-        !self.readable && self.inbox.is_empty() && self.outbox.is_empty()
+        !self.readable && self.inbox.is_empty() && self.outbox.is_empty() && self.held.is_none()
     }
 
     pub fn has_unsent(&self) -> bool {
@@ -177,12 +197,7 @@ impl Connection {
 
     /// Whether requests wait in its socket that were not read for want of memory.
     pub fn is_held_back(&self) -> bool {
-        self.readable && self.is_paused()
-    }
-
-    /// Whether so much is unsent that nothing more is executed.
-    fn is_paused(&self) -> bool {
-        self.outbox.len() >= UNSENT_PAUSE_BYTES
+        self.readable && self.outbox.is_paused()
     }
 
     /// One turn: sends what waits, executes at most [`BATCH_MAX`] requests or one read of them, sends the replies.
@@ -190,7 +205,7 @@ impl Connection {
         if self.session.client.killed.load(Relaxed) {
             return Next::Close(Why::Finished);
         }
-        match self.send_outbox() {
+        match self.outbox.send(&self.peer, &self.session.client) {
             Ok(Sent::More) => return Next::Again,
             Ok(Sent::All | Sent::Blocked) => {}
             Err(why) => return Next::Close(why),
@@ -198,15 +213,16 @@ impl Connection {
         if self.finishing {
             return if self.outbox.is_empty() { Next::Close(Why::Finished) } else { Next::Wait };
         }
-        if self.is_paused() {
+        // A request that waits is tried in any case: others may be waiting for it to be done.
+        if self.outbox.is_paused() && self.held.is_none() {
             let next = self.read_ahead(lent);
             self.settle_figures(lent);
             return next;
         }
-        lent.executor.reply_room = UNSENT_PAUSE_BYTES - self.outbox.len();
+        lent.executor.reply_room = UNSENT_PAUSE_BYTES.saturating_sub(self.outbox.len());
         let next = self.execute(lent);
         self.settle_figures(lent);
-        match self.send_replies(lent) {
+        match self.outbox.send_replies(&self.peer, &self.session, lent) {
             Err(why) => Next::Close(why),
             Ok(sent) => {
                 self.finishing = self.session.closing;
@@ -217,6 +233,51 @@ impl Connection {
                     Sent::Blocked if self.finishing => Next::Wait,
                     Sent::All | Sent::Blocked => next,
                 }
+            }
+        }
+    }
+
+    /// Hands over what others have sent to this client, between its replies, whatever CLIENT REPLY says, as in Valkey.
+    pub fn deliver(&mut self, mail: Mail, lent: &mut Lent<'_>) -> Next {
+        if mail.is_too_much {
+            return Next::Close(Why::OutputLimit);
+        }
+        lent.reply.set_protocol(self.protocol());
+        for delivery in mail.deliveries {
+            match delivery {
+                Delivery::Kill => return Next::Close(Why::Finished),
+                // Behind its last reply nothing is sent.
+                Delivery::Push(_) if self.finishing => {}
+                Delivery::Push(push) => push.append_to(lent.reply),
+            }
+        }
+        match self.outbox.send_replies(&self.peer, &self.session, lent) {
+            Err(why) => Next::Close(why),
+            Ok(Sent::More) => Next::Again,
+            Ok(Sent::All | Sent::Blocked) => Next::Wait,
+        }
+    }
+
+    /// At the server's end: sends what is unsent as far as the socket takes it now. Returns how much is left to send.
+    pub fn send_rest(&mut self) -> usize {
+        loop {
+            match self.outbox.send(&self.peer, &self.session.client) {
+                Ok(Sent::More) => {}
+                Ok(Sent::All | Sent::Blocked) => return self.outbox.len(),
+                Err(_) => return 0,
+            }
+        }
+    }
+
+    /// Ends the connection so that what was sent arrives: a socket that is closed with requests unread is reset, and what
+    /// the kernel has not passed on is lost.
+    pub fn hang_up(&mut self, buffer: &mut [u8]) {
+        let _ = shutdown(self.peer.as_fd(), Shutdown::Write);
+        let mut dropped = 0;
+        while dropped < DROPPED_BYTES_MAX {
+            match recv(self.peer.as_fd(), &mut *buffer, RecvFlags::empty()) {
+                Ok((received, _)) if received > 0 => dropped += received,
+                _ => return,
             }
         }
     }
@@ -251,20 +312,35 @@ impl Connection {
     /// Tries the held request again.
     fn resume(&mut self, lent: &mut Lent<'_>) -> Next {
         let Some(mut held) = self.held.take() else { return Next::Wait };
-        let argument_bytes = self.session.client.argument_bytes.swap(0, Relaxed);
+        self.session.client.argument_bytes.store(0, Relaxed);
         let requests = [held.args.as_args()];
         let reply = &mut *lent.reply;
+        reply.set_protocol(protocol_of(&self.session.client));
+        let before = reply.len();
         match lent.executor.run(&requests, &mut self.session, reply, lent.arrived, &mut held.parked) {
             End::Done => {
                 Client::add(&self.session.client.commands, 1);
                 let has_more = self.readable || self.inbox_head < self.inbox.len();
                 if has_more { Next::Again } else { Next::Wait }
             }
-            end @ (End::Parked { .. } | End::Sliced { .. } | End::Yield { .. }) => {
-                self.held = Some(held);
-                self.session.client.argument_bytes.store(argument_bytes, Relaxed);
-                if let End::Parked { .. } = end { Next::Retry } else { Next::Again }
+            end => {
+                debug_assert_eq!(lent.reply.len(), before, "a reply is written whole, in the last turn");
+                self.hold(held, &end)
             }
+        }
+    }
+
+    /// Keeps a request that was not done.
+    fn hold(&mut self, mut held: Box<Held>, end: &End) -> Next {
+        let is_parked = matches!(end, End::Parked { .. });
+        held.is_begun |= matches!(end, End::Sliced { .. });
+        let is_deserted = is_parked && self.ending && held.since.elapsed() >= DESERTED_AFTER;
+        self.session.client.argument_bytes.store(held.args.as_args().bytes_len() as u64, Relaxed);
+        self.held = Some(held);
+        match is_parked {
+            true if is_deserted => Next::Close(Why::Gone),
+            true => Next::Retry,
+            false => Next::Again,
         }
     }
 
@@ -375,10 +451,17 @@ impl Connection {
     fn check_query_limit(&self, lent: &Lent<'_>, next: Next) -> Next {
         let limit = lent.executor.instance.settings.read(CLIENT_QUERY_BUFFER_LIMIT_BYTES);
         let queued = self.session.multi.as_ref().map_or(0, |multi| multi.queued_bytes);
-        let waiting = self.inbox.len() + self.parser.memory_bytes() + queued;
+        // A held request's bytes may still lie before the head.
+        let unexecuted = self.inbox.len() - self.inbox_head + self.held_bytes();
+        let waiting = self.inbox.len().max(unexecuted) + self.parser.memory_bytes() + queued;
         let is_too_much =
             waiting > limit || !self.session.authenticated && waiting > UNAUTHENTICATED_QUERY_BYTES_MAX;
         if is_too_much { Next::Close(Why::QueryLimit) } else { next }
+    }
+
+    /// What the arguments of a request that waits take.
+    fn held_bytes(&self) -> usize {
+        self.held.as_ref().map_or(0, |held| held.args.memory_bytes())
     }
 
     /// Drops what was executed from the inbox's front, without moving bytes more often than they are worth.
@@ -471,10 +554,7 @@ impl Connection {
             End::Parked { at } | End::Sliced { at } => {
                 *position = ends[at].1;
                 self.parser.reset();
-                let argument_bytes = requests[at].bytes_len() as u64;
-                self.session.client.argument_bytes.store(argument_bytes, Relaxed);
-                self.held = Some(Box::new(Held { args: requests[at].to_owned(), parked }));
-                if let End::Parked { .. } = end { Next::Retry } else { Next::Again }
+                self.hold(Held::new(requests[at].to_owned(), parked), &end)
             }
             End::Yield { at } => {
                 *position = ends[at - 1].1;
@@ -486,8 +566,7 @@ impl Connection {
 
     /// Executes an inline request whose arguments had to be unescaped.
     fn execute_owned(&mut self, args: OwnedArgs, lent: &mut Lent<'_>) -> Next {
-        lent.reply.set_protocol(self.protocol());
-        self.held = Some(Box::new(Held { args, parked: Parked::default() }));
+        self.held = Some(Held::new(args, Parked::default()));
         match self.resume(lent) {
             Next::Wait => Next::Again,
             next => next,
@@ -510,7 +589,7 @@ impl Connection {
     }
 
     fn protocol(&self) -> Protocol {
-        if self.session.client.protocol.load(Relaxed) == 3 { Protocol::Resp3 } else { Protocol::Resp2 }
+        protocol_of(&self.session.client)
     }
 
     fn settle_figures(&mut self, lent: &Lent<'_>) {
@@ -522,141 +601,29 @@ impl Connection {
 
     /// Tells everybody what its buffers take, when that has changed.
     pub fn tell_buffers(&mut self, clients: &Clients) {
-        let bytes = (self.inbox.capacity() + self.outbox.memory_bytes()) as u64;
+        let bytes = (self.inbox.capacity() + self.outbox.memory_bytes() + self.held_bytes()) as u64;
         let told = std::mem::replace(&mut self.told_bytes, bytes);
         if told != bytes {
             clients.buffers_changed(told, bytes);
         }
     }
 
-    /// Takes its buffers out of everybody's sum; it is being closed.
-    pub fn forget_buffers(&mut self, clients: &Clients) {
-        clients.buffers_changed(std::mem::take(&mut self.told_bytes), 0);
-    }
-
-    /// Sends the replies of this turn, behind what waits already.
-    fn send_replies(&mut self, lent: &mut Lent<'_>) -> Result<Sent, Why> {
-        self.check_output_limit(lent)?;
-        if lent.reply.is_empty() {
-            return Ok(if self.outbox.is_empty() { Sent::All } else { Sent::Blocked });
-        }
-        Client::add(&self.session.client.bytes_out, lent.reply.len() as u64);
-        lent.executor.count_write(lent.reply.len());
-        if !self.outbox.is_empty() {
-            lent.reply.append_to(&mut self.outbox);
-            lent.reply.clear();
-            if self.is_paused() {
-                self.outbox.settle();
-            }
-            self.tell_unsent();
-            return Ok(Sent::Blocked);
-        }
-        let sent = match lent.time_flush {
-            0 => send_some(&self.peer, lent.reply)?,
-            weight => {
-                let start = clock::now();
-                let sent = send_some(&self.peer, lent.reply)?;
-                lent.executor.record_flush(&self.session, clock::now().ns_since(start), weight);
-                sent
-            }
-        };
-        if sent == lent.reply.len() {
-            lent.reply.clear();
-            return Ok(Sent::All);
-        }
-        lent.reply.consume(sent);
-        std::mem::swap(&mut self.outbox, lent.reply);
-        let sent = self.send_outbox()?;
-        if sent == Sent::Blocked {
-            Client::add(&self.session.client.output_blocked, 1);
-            self.outbox.settle();
-        }
-        self.tell_unsent();
-        Ok(sent)
-    }
-
-    /// Sends what waits until the socket takes no more (it will say when it does again), or enough for one turn.
-    fn send_outbox(&mut self) -> Result<Sent, Why> {
-        let mut sent_bytes = 0;
-        while !self.outbox.is_empty() {
-            if sent_bytes >= SEND_PER_TURN_BYTES {
-                return Ok(Sent::More);
-            }
-            let sent = send_some(&self.peer, &self.outbox)?;
-            if sent == 0 {
-                return Ok(Sent::Blocked);
-            }
-            self.outbox.consume(sent);
-            sent_bytes += sent;
-        }
-        if sent_bytes > 0 {
-            self.outbox = Reply::new();
-            self.over_soft_limit_since = None;
-            self.session.client.output_bytes.store(0, Relaxed);
-        }
-        Ok(Sent::All)
-    }
-
-    fn tell_unsent(&self) {
-        let (client, unsent) = (&self.session.client, self.outbox.len() as u64);
-        client.output_bytes.store(unsent, Relaxed);
-        client.output_bytes_peak.fetch_max(unsent, Relaxed);
-    }
-
-    /// Whether the client may stay with what it has not read and what is about to be sent.
-    #[inline]
-    fn check_output_limit(&mut self, lent: &Lent<'_>) -> Result<(), Why> {
-        let waiting = self.outbox.len() + lent.reply.len();
-        if waiting <= OUTPUT_UNCOUNTED_BYTES {
-            return Ok(());
-        }
-        if !self.session.authenticated && waiting > UNAUTHENTICATED_OUTPUT_BYTES_MAX {
-            return Err(Why::OutputLimit);
-        }
-        self.check_configured_limit(lent, waiting as u64)
-    }
-
-    fn check_configured_limit(&mut self, lent: &Lent<'_>, waiting: u64) -> Result<(), Why> {
-        self.tell_unsent();
-        let limit = lent.executor.instance.settings.read(CLIENT_OUTPUT_BUFFER_LIMIT).normal;
-        if limit.hard_bytes > 0 && waiting > limit.hard_bytes {
-            return Err(Why::OutputLimit);
-        }
-        if limit.soft_bytes > 0 && waiting > limit.soft_bytes {
-            let since = *self.over_soft_limit_since.get_or_insert_with(Instant::now);
-            if since.elapsed().as_secs() >= limit.soft_seconds {
-                return Err(Why::OutputLimit);
-            }
-        } else {
-            self.over_soft_limit_since = None;
-        }
-        Ok(())
-    }
-
     /// Once a second: idle for too long, or above its soft output limit for too long?
     pub fn check_time(&mut self, lent: &Lent<'_>) -> Option<Why> {
         let timeout_ms = i64::from(lent.executor.instance.settings.read(TIMEOUT_SECONDS)) * 1000;
         let idle_ms = lent.now_ms - self.session.client.last_active_ms.load(Relaxed);
-        if timeout_ms > 0 && idle_ms > timeout_ms && self.held.is_none() {
+        // Who only listens is idle by nature.
+        let may_be_idle = self.held.is_some() || self.session.client.class() != ClientClass::Normal;
+        if timeout_ms > 0 && idle_ms > timeout_ms && !may_be_idle {
             return Some(Why::Idle);
         }
-        self.check_output_limit(lent).err()
+        self.outbox.check_limit(&self.session, lent).err()
     }
 }
 
-/// Sends as much of a reply as the socket takes with one system call. 0: it takes nothing now.
-fn send_some(peer: &Peer, reply: &Reply) -> Result<usize, Why> {
-    let sent = match reply.as_bytes() {
-        Some(bytes) => send(peer.as_fd(), bytes, SendFlags::NOSIGNAL),
-        None => {
-            let mut slices: Vec<IoSlice<'_>> = Vec::new();
-            reply.slices(0, &mut slices);
-            sendmsg(peer.as_fd(), &slices, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
-        }
-    };
-    match sent {
-        Ok(sent) => Ok(sent),
-        Err(Errno::AGAIN | Errno::INTR) => Ok(0),
-        Err(_) => Err(Why::Gone),
-    }
+fn protocol_of(client: &Client) -> Protocol {
+    if client.protocol.load(Relaxed) == 3 { Protocol::Resp3 } else { Protocol::Resp2 }
 }
+
+#[cfg(test)]
+mod tests;

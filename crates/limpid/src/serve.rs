@@ -7,7 +7,8 @@
 use crate::admin::{self, Admin};
 use crate::score::Score;
 use crate::sockets::Sockets;
-use crate::worker::{Mailbox, Worker, mailbox};
+use crate::worker::arrivals::Entrance;
+use crate::worker::{self, Worker};
 use crate::{allocator, config, demo, logging, supervise};
 use engine::config::{Notice, Setting, Settings, Severity};
 use engine::{Executor, Instance};
@@ -87,24 +88,18 @@ pub fn start(
     }
     let admin = admin::start(&instance, &sockets)?;
     let mut polls = Vec::new();
-    let mut mailboxes = Vec::new();
-    for _ in 0..workers {
-        let (poll, mailbox) = mailbox()?;
+    for bell in instance.bells.iter() {
+        let (poll, waker) = worker::poll()?;
+        bell.set_wake(Box::new(move || _ = waker.wake()));
         polls.push(poll);
-        mailboxes.push(mailbox);
     }
-    let mailboxes = Arc::new(mailboxes);
-    instance.set_wakers((0..workers).map(|worker| waker(&mailboxes, worker)).collect());
-    let woken = Arc::clone(&mailboxes);
-    instance.set_hint(Arc::new(move |worker| {
-        woken.iter().skip(worker).take(1).for_each(|mailbox| mailbox.hint())
-    }));
+    let entrances: Arc<[Entrance]> = (0..workers).map(|_| Entrance::default()).collect();
     let mut threads = Vec::new();
     for (index, (poll, place)) in polls.into_iter().zip(places).enumerate() {
         let executor =
             Executor::new(Arc::clone(&instance), index, place, seed.wrapping_add(index as u64 + 1));
         let accepting = (index == 0).then(|| Arc::clone(&sockets));
-        let worker = Worker::new(index, poll, executor, Arc::clone(&mailboxes), accepting)?;
+        let worker = Worker::new(index, poll, executor, Arc::clone(&entrances), accepting)?;
         let name = format!("worker-{index}");
         threads.push(std::thread::Builder::new().name(name).spawn(move || worker.run())?);
     }
@@ -131,13 +126,6 @@ pub fn start_beside(arguments: Vec<OsString>) -> Result<demo::RunningServer, Str
         ExitCode::SUCCESS
     };
     Ok(demo::RunningServer { address, admin, wait: Box::new(wait) })
-}
-
-fn waker(mailboxes: &Arc<Vec<Mailbox>>, worker: usize) -> Box<dyn Fn() + Send + Sync> {
-    let mailboxes = Arc::clone(mailboxes);
-    Box::new(move || {
-        let _ = mailboxes[worker].waker.wake();
-    })
 }
 
 /// What CONFIG SET changes beyond the settings themselves.

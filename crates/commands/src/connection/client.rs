@@ -2,7 +2,7 @@
 //!
 //! Not the register they read, which is `clients`. Tracking, pausing and unblocking are absent with their features.
 //!
-//! Invariant: a connection is closed by its own worker; killing another one marks it and wakes that worker.
+//! Invariant: a connection is closed by its own worker; killing another one marks it and tells that worker.
 //!
 //! Thread safety: bodies run on the asking client's worker and read others' figures as relaxed atomics.
 
@@ -18,6 +18,7 @@ use engine::spec::{
 use engine::state::clients::{Client, Origin};
 use engine::state::session::ReplyMode;
 use std::fmt::Write;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use wire::Args;
 
@@ -291,12 +292,12 @@ fn kill_by_address(ctx: &mut Ctx<'_>, address: &[u8]) -> Outcome {
     Ok(())
 }
 
-fn close(ctx: &mut Ctx<'_>, client: &Client) {
+fn close(ctx: &mut Ctx<'_>, client: &Arc<Client>) {
     if client.id == ctx.session.client.id {
         // Its own reply is still sent.
         ctx.session.closing = true;
     } else {
-        ctx.instance.wake(ctx.instance.clients.kill(client));
+        ctx.instance.kill(client);
     }
 }
 

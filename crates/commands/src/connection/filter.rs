@@ -7,7 +7,7 @@
 //! Thread safety: a plain value.
 
 use engine::error::CommandError;
-use engine::state::clients::Client;
+use engine::state::clients::{Client, ClientClass};
 use wire::Args;
 
 /// Conditions that a client must all meet.
@@ -17,8 +17,7 @@ pub(super) struct Filter {
     ids: Vec<u64>,
     peer: Option<String>,
     local: Option<String>,
-    /// Some other class of client than the normal ones was asked for: there are none.
-    matches_nothing: bool,
+    class: Option<Class>,
     age_seconds_min: Option<i64>,
     /// Whether the asking client is left out, if SKIPME said so.
     pub skips_self: Option<bool>,
@@ -36,7 +35,7 @@ impl Filter {
             if is(b"ID") {
                 at = filter.parse_ids(args, at - 1, &not_an_id)?;
             } else if is(b"TYPE") {
-                filter.matches_nothing |= !is_normal(value)?;
+                filter.class = Some(class_of(value)?);
             } else if is(b"USER") {
                 if value != super::DEFAULT_USER {
                     return Err(CommandError::no_such_user(value));
@@ -82,25 +81,34 @@ impl Filter {
         let is_listed = self.ids.is_empty() || self.ids.binary_search(&client.id).is_ok();
         let is_old_enough =
             self.age_seconds_min.is_none_or(|seconds| (now_ms - client.connected_ms) / 1000 >= seconds);
-        !self.matches_nothing
-            && is_listed
+        is_listed
             && is_old_enough
+            && self.class.is_none_or(|class| class == Class::Of(client.class()))
             && self.peer.as_ref().is_none_or(|peer| *peer == client.origin.peer())
             && self.local.as_ref().is_none_or(|local| *local == client.origin.local())
             && !(self.skips_self == Some(true) && client.id == asking)
     }
 }
 
-/// Whether a class of clients is the normal one, the only one there is.
-fn is_normal(class: &[u8]) -> Result<bool, CommandError> {
-    const OTHERS: [&[u8]; 5] = [b"master", b"primary", b"replica", b"slave", b"pubsub"];
-    if class.eq_ignore_ascii_case(b"normal") {
-        Ok(true)
-    } else if OTHERS.iter().any(|other| class.eq_ignore_ascii_case(other)) {
-        Ok(false)
-    } else {
-        Err(CommandError::unknown_client_type(class))
-    }
+/// A class of clients that may be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    Of(ClientClass),
+    /// There are none.
+    Primary,
+}
+
+fn class_of(name: &[u8]) -> Result<Class, CommandError> {
+    let names: [(&[u8], Class); 6] = [
+        (b"normal", Class::Of(ClientClass::Normal)),
+        (b"slave", Class::Of(ClientClass::Replica)),
+        (b"replica", Class::Of(ClientClass::Replica)),
+        (b"pubsub", Class::Of(ClientClass::PubSub)),
+        (b"master", Class::Primary),
+        (b"primary", Class::Primary),
+    ];
+    let found = names.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+    found.map(|(_, class)| class).ok_or_else(|| CommandError::unknown_client_type(name))
 }
 
 fn yes_or_no(word: &[u8]) -> Result<bool, CommandError> {
@@ -157,6 +165,22 @@ mod tests {
         ];
         for words in other {
             assert!(!matches(words), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_type_that_is_named_counts() {
+        let listener = client(5);
+        listener.set_class(ClientClass::PubSub);
+        let table: [(&[&str], bool); 5] = [
+            (&["TYPE", "PubSub"], true),
+            (&["TYPE", "normal"], false),
+            (&["TYPE", "normal", "TYPE", "pubsub"], true),
+            (&["TYPE", "pubsub", "TYPE", "slave"], false),
+            (&["TYPE", "master"], false),
+        ];
+        for (words, matches) in table {
+            assert_eq!(parse(words).expect("filter").matches(&listener, 1, 0), matches, "{words:?}");
         }
     }
 

@@ -220,8 +220,8 @@ impl Contention {
         claim.marked.extend_from_slice(ids);
     }
 
-    /// A command has its stripes, or gives up: whatever it has asked for is taken back.
-    fn settle(&mut self, databases: &Databases, client: u64, loss: &mut Loss) {
+    /// A command has its stripes, gives up, or goes to another worker: whatever it has asked for here is taken back.
+    pub(crate) fn settle(&mut self, databases: &Databases, client: u64, loss: &mut Loss) {
         self.forget(databases, loss);
         self.give_up(databases, client);
     }
@@ -254,6 +254,11 @@ impl Contention {
         {
             self.give_up(databases, client);
         }
+    }
+
+    /// Whether this client's request wants or has the right of way.
+    pub(crate) fn has_claim(&self, client: u64) -> bool {
+        self.claim.as_ref().is_some_and(|claim| claim.client == client)
     }
 
     /// A parked request is refused at its next try: it wants nothing any more.

@@ -283,22 +283,30 @@ impl Executor {
         }
     }
 
-    /// Ends what a closed session, and its request that was parked, wanted of others. Returns when the timer's work is to be
-    /// done: there may be something to take back that is not to be reached now.
-    pub fn close(&mut self, session: &mut Session, parked: Option<&mut Parked>) -> Due {
-        transaction::unwatch(session);
+    /// Whether a parked request of this session may go to another worker: it is in no queue for this one.
+    pub fn may_move(&self, session: &Session, parked: &Parked) -> bool {
+        !self.station.contention.has_claim(session.client.id) && parked.wants.turn().is_none()
+    }
+
+    /// Takes back what a parked request has asked for on this worker: it goes to another one, or ends. Returns when the timer's
+    /// work is to be done: there may be something to take back that is not to be reached now.
+    pub fn leave(&mut self, session: &Session, parked: &mut Parked) -> Due {
         let Station { passage, contention, .. } = &mut self.station;
-        if let Some(parked) = parked {
-            passage.end(&self.instance.gate, &mut parked.wants);
-            contention.leave(session.client.id, &mut parked.loss);
-            slicing::end(&self.instance, session.client.id, parked);
-        }
+        passage.end(&self.instance.gate, &mut parked.wants);
+        contention.leave(session.client.id, &mut parked.loss);
+        slicing::end(&self.instance, session.client.id, parked);
         let Some(databases) = contention.has_left().then(|| passage.enter(&self.instance.gate)) else {
             return Due::Timer;
         };
         let Some(databases) = databases else { return Due::Soon };
         contention.let_go(&databases);
         Due::Timer
+    }
+
+    /// Ends what a closed session, and its request that was parked, wanted of others. Returns as [`Executor::leave`].
+    pub fn close(&mut self, session: &mut Session, parked: Option<&mut Parked>) -> Due {
+        transaction::unwatch(session);
+        parked.map_or(Due::Timer, |parked| self.leave(session, parked))
     }
 }
 

@@ -3,13 +3,16 @@
 //!
 //! Not a connection: the worker that owns the socket writes these figures, mostly once per batch; everybody else reads.
 //!
+//! What others send to it lies in its `mailbox`.
+//!
 //! Invariants: (1) ids ascend and are never reused; (2) a client is registered from accept until it is closed or
-//! killed; (3) a killed client's worker is woken and closes it before it serves it again.
+//! killed; (3) a killed client's worker is told, and closes it before it serves it again.
 //!
 //! Thread safety: figures are relaxed atomics with one writer; texts are behind a mutex that only CLIENT commands take.
 
 pub mod section;
 
+use crate::state::mailbox::Mailbox;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -44,6 +47,14 @@ impl Origin {
     }
 }
 
+/// The classes of clients, each with output limits of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientClass {
+    Normal,
+    Replica,
+    PubSub,
+}
+
 /// What the client said about itself.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
@@ -57,9 +68,10 @@ pub struct Client {
     pub id: u64,
     pub origin: Origin,
     pub fd: i32,
-    /// The worker that serves it. Who kills a client sets `killed` before reading this, and who moves one stores this
-    /// before the new worker looks at `killed`, all sequentially consistent: one of them notices the other.
-    pub worker: AtomicUsize,
+    /// What others send to it, and which worker serves it.
+    pub mailbox: Mailbox,
+    /// Where its worker has it: that worker's own note.
+    pub slot: AtomicUsize,
     /// Milliseconds of the keyspace's clock.
     pub connected_ms: i64,
     pub names: Mutex<Names>,
@@ -93,6 +105,8 @@ pub struct Client {
     pub redirects: AtomicBool,
     /// Arguments of the request that waits to go on.
     pub argument_bytes: AtomicU64,
+    /// A [`ClientClass`].
+    class: AtomicU8,
     pub killed: AtomicBool,
 }
 
@@ -102,7 +116,8 @@ impl Client {
             id,
             origin,
             fd,
-            worker: AtomicUsize::new(worker),
+            mailbox: Mailbox::new(worker),
+            slot: AtomicUsize::new(usize::MAX),
             connected_ms: now_ms,
             names: Mutex::default(),
             last_active_ms: AtomicI64::new(now_ms),
@@ -126,16 +141,31 @@ impl Client {
             readonly: AtomicBool::new(false),
             redirects: AtomicBool::new(false),
             argument_bytes: AtomicU64::new(0),
+            class: AtomicU8::new(ClientClass::Normal as u8),
             killed: AtomicBool::new(false),
         }
     }
 
-    /// Bytes the server holds for it: unfinished requests, queued ones and watched keys, unread replies.
+    /// Bytes the server holds for it: unfinished requests, one that waits, queued ones and watched keys, unread replies,
+    /// and what others have sent to it.
     pub fn held_bytes(&self) -> u64 {
-        [&self.query_buffer_bytes, &self.transaction_bytes, &self.output_bytes]
-            .iter()
-            .map(|bytes| bytes.load(Relaxed))
-            .sum()
+        let own =
+            [&self.query_buffer_bytes, &self.argument_bytes, &self.transaction_bytes, &self.output_bytes];
+        own.iter().map(|bytes| bytes.load(Relaxed)).sum::<u64>() + self.mailbox.bytes() as u64
+    }
+
+    /// Which output limits apply to it.
+    pub fn class(&self) -> ClientClass {
+        match self.class.load(Relaxed) {
+            class if class == ClientClass::PubSub as u8 => ClientClass::PubSub,
+            class if class == ClientClass::Replica as u8 => ClientClass::Replica,
+            _ => ClientClass::Normal,
+        }
+    }
+
+    /// Its session has become one of another class.
+    pub fn set_class(&self, class: ClientClass) {
+        self.class.store(class as u8, Relaxed);
     }
 
     /// Adds to a figure that only this client's worker writes.
@@ -163,12 +193,10 @@ impl Clients {
         client
     }
 
-    /// Takes a client out of the register and asks its worker to close it; from now on none of its requests begins.
-    /// Returns the worker to wake.
-    pub fn kill(&self, client: &Client) -> usize {
+    /// Takes a client out of the register; from now on none of its requests begins. Its worker is still to be told.
+    pub(crate) fn condemn(&self, client: &Client) {
         client.killed.store(true, SeqCst);
         self.disconnect(client.id);
-        client.worker.load(SeqCst)
     }
 
     /// Heap bytes of all clients' buffers, as far as their workers have told.

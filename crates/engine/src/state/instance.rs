@@ -3,7 +3,7 @@
 //! Not a place for a worker's own things (see `dispatch::Executor`): everything here is either constant, an atomic, or
 //! behind a lock that the GET/SET path does not take.
 //!
-//! Invariants: (1) every worker has a gate place, a recorder and a waker of its own; (2) time is measured on one
+//! Invariants: (1) every worker has a gate place, a recorder and a bell of its own; (2) time is measured on one
 //! monotonic clock that starts at 1 with the instance, and shown on the wall clock through `wall_offset_ms`, which
 //! changes only when the wall clock jumps.
 //!
@@ -11,8 +11,10 @@
 
 use crate::config::{HashFunction, Observers, Setting, Settings};
 use crate::registry::Registry;
-use crate::state::clients::Clients;
+use crate::state::bell::Bell;
+use crate::state::clients::{Client, Clients};
 use crate::state::counters::Counters;
+use crate::state::mailbox::Delivery;
 use crate::state::rates::RateKeeper;
 use crate::state::slowlog::SlowLog;
 use crate::state::spikes::Spikes;
@@ -20,7 +22,7 @@ use crate::state::windows::Windows;
 use keyspace::eviction::Policy;
 use keyspace::gate::{Gate, Place, Shared};
 use keyspace::waiting::Waiting;
-use keyspace::{Databases, KeyHasher};
+use keyspace::{Databases, KeyHasher, Wake};
 use observe::os::clock::{self, Ticks};
 use observe::record::{Observer, Recorder, Recorders, Snapshot, Switches};
 use observe::spec::ReportSpec;
@@ -54,6 +56,8 @@ pub struct Instance {
     /// Who waits for stripes.
     pub waiting: Arc<Waiting>,
     pub clients: Clients,
+    /// One per worker: whose mailboxes it is to look at.
+    pub bells: Arc<[Bell<Arc<Client>>]>,
     pub hasher: KeyHasher,
     /// What the workers have recorded.
     pub recorders: Recorders,
@@ -88,7 +92,6 @@ pub struct Instance {
     /// Until its worker takes it.
     writers: Mutex<Vec<Option<Recorder>>>,
     background: Arc<Mutex<Recorder>>,
-    wakers: OnceLock<Vec<Box<dyn Fn() + Send + Sync>>>,
 }
 
 /// What the process's allocator can be asked; functions, because the allocator is the binary's choice.
@@ -131,7 +134,12 @@ impl Instance {
         };
         let databases = Databases::new(settings.read(DATABASES));
         let waiting = Arc::clone(databases.waiting());
+        let bells: Arc<[Bell<Arc<Client>>]> = (0..workers).map(|_| Bell::default()).collect();
+        let woken = Arc::clone(&bells);
+        let hint: Wake = Arc::new(move |worker| woken.iter().skip(worker).take(1).for_each(Bell::hint));
+        waiting.set_wake(Arc::clone(&hint));
         let (gate, mut places) = Gate::new(databases, workers + 1);
+        gate.set_wake(hint);
         let visitor = places.pop().expect("one place more than workers");
         let (recorders, mut writers) = Recorders::new(workers, registry.all().len(), switches_of(&settings));
         let background = writers.pop().expect("one recorder more than workers");
@@ -141,6 +149,7 @@ impl Instance {
             nowhere: Databases::new(settings.read(DATABASES)),
             waiting,
             clients: Clients::default(),
+            bells,
             hasher,
             recorders,
             slow_log: SlowLog::default(),
@@ -163,7 +172,6 @@ impl Instance {
             visitor: Mutex::new(visitor),
             writers: Mutex::new(writers.into_iter().map(Some).collect()),
             background: Arc::new(Mutex::new(background)),
-            wakers: OnceLock::new(),
             settings,
         };
         (instance, places)
@@ -244,21 +252,18 @@ impl Instance {
         switches_of(&self.settings)
     }
 
-    /// Tells the instance how to wake each worker.
-    pub fn set_wakers(&self, wakers: Vec<Box<dyn Fn() + Send + Sync>>) {
-        let _ = self.wakers.set(wakers);
-    }
-
-    /// Tells how a worker that sleeps learns that a stripe or the gate has something for it.
-    pub fn set_hint(&self, hint: keyspace::Wake) {
-        self.waiting.set_wake(Arc::clone(&hint));
-        self.gate.set_wake(hint);
-    }
-
-    pub fn wake(&self, worker: usize) {
-        if let Some(wake) = self.wakers.get().and_then(|wakers| wakers.get(worker)) {
-            wake();
+    /// Sends something to another connection, wherever it is served. Not to be called with a stripe held: it may wake
+    /// a worker, which is a system call.
+    pub fn deliver(&self, client: &Arc<Client>, delivery: Delivery) {
+        if let Some(worker) = client.mailbox.put(delivery) {
+            self.bells[worker].list(Arc::clone(client));
         }
+    }
+
+    /// Closes a connection, wherever it is served; it is out of the register at once.
+    pub fn kill(&self, client: &Arc<Client>) {
+        self.clients.condemn(client);
+        self.deliver(client, Delivery::Kill);
     }
 
     pub fn expires_actively(&self) -> bool {
@@ -268,7 +273,7 @@ impl Instance {
     /// Asks every worker to stop.
     pub fn stop(&self) {
         self.stopping.store(true, Relaxed);
-        (0..self.workers).for_each(|worker| self.wake(worker));
+        self.bells.iter().for_each(Bell::ring);
     }
 
     /// Frees the ids of prefixes without keys when they get scarce; to be called once a second.

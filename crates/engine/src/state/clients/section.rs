@@ -31,7 +31,7 @@ pub const THREADS: Section = Section { name: "Threads", shown: Shown::ByDefault,
 fn threads(report: &mut Report<'_>) {
     let mut clients = vec![0; report.instance.workers];
     for client in report.instance.clients.all() {
-        clients[client.worker.load(Relaxed)] += 1;
+        clients[client.mailbox.worker()] += 1;
     }
     let traffic = report.snapshot.traffic.clone();
     for (worker, (clients, traffic)) in clients.into_iter().zip(traffic).enumerate() {
