@@ -72,16 +72,21 @@ fn doc_tests(root: &Path, step: &mut Finished) {
 ///
 /// A directory of its own, because `--cfg shuttle` rebuilds everything beneath it.
 fn shuttle(root: &Path, install: Install, step: &mut Finished) {
-    if !root.join("crates/keyspace/tests/shuttle.rs").is_file() {
-        step.outcome = Outcome::Skipped("crates/keyspace/tests/shuttle.rs does not exist".to_owned());
-        return;
+    const PACKAGES: [&str; 2] = ["keyspace", "engine"];
+    for package in PACKAGES {
+        let file = format!("crates/{package}/tests/shuttle.rs");
+        if !root.join(&file).is_file() {
+            step.outcome = Outcome::Skipped(format!("{file} does not exist"));
+            return;
+        }
     }
     let mut command = runner(root, install);
     // RUSTFLAGS replaces the flags of .cargo/config.toml, so the frame pointers are named again.
     command
         .env("RUSTFLAGS", "--cfg shuttle -C force-frame-pointers=yes")
         .env("CARGO_TARGET_DIR", provision::target_directory(root).join("shuttle"))
-        .args(["--locked", "--package", "keyspace", "--test", "shuttle"]);
+        .args(["--locked", "--test", "shuttle"])
+        .args(PACKAGES.iter().flat_map(|package| ["--package", package]));
     let (lines, result) = step::command_lines(root, &mut command);
     count(step, &lines, result);
 }
