@@ -334,7 +334,8 @@ impl Connection {
     fn hold(&mut self, mut held: Box<Held>, end: &End) -> Next {
         let is_parked = matches!(end, End::Parked { .. });
         held.is_begun |= matches!(end, End::Sliced { .. });
-        let is_deserted = is_parked && self.ending && held.since.elapsed() >= DESERTED_AFTER;
+        let is_deserted =
+            is_parked && !held.is_begun && self.ending && held.since.elapsed() >= DESERTED_AFTER;
         self.session.client.argument_bytes.store(held.args.as_args().bytes_len() as u64, Relaxed);
         self.held = Some(held);
         match is_parked {
