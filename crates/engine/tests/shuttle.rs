@@ -93,6 +93,10 @@ impl World {
     fn work(&self, index: usize) {
         let mut serves = index == 0;
         while !self.stopping.load(SeqCst) {
+            if self.bells[index].lie_down() {
+                self.sleeps[index].sleep();
+            }
+            self.bells[index].get_up();
             if self.bells[index].look() {
                 if std::mem::take(&mut *self.entrances[index].lock().expect("no panic")) {
                     serves = true;
@@ -112,10 +116,6 @@ impl World {
                 *self.entrances[to].lock().expect("no panic") = true;
                 self.bells[to].ring();
             }
-            if self.bells[index].lie_down() {
-                self.sleeps[index].sleep();
-            }
-            self.bells[index].get_up();
         }
     }
 }
