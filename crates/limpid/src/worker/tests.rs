@@ -147,20 +147,36 @@ fn pushes_arrive_once_and_in_order_wherever_a_client_is() {
                 clients.iter().for_each(|client| instance.deliver(client, ping(sender, LAST)));
             });
         }
+        // Also when this thread panics, or the others would go on for ever.
+        let _over = OnDrop(&is_over);
         let placed = || -> Vec<usize> { clients.iter().map(|client| client.mailbox.worker()).collect() };
-        let mut staying = Vec::new();
-        for round in 0..MOVES {
-            // Others come, and those of one worker leave: it is given some of the other's clients, the oldest first.
+        let (started, mut moves, mut round) = (Instant::now(), 0, 0);
+        while moves < MOVES {
+            assert!(started.elapsed() < 3 * PATIENCE, "only {moves} moves in {round} rounds");
+            // Others come, and those of one worker leave: it is given some that the other has.
             let before = placed();
-            let crowd: Vec<Far> = (0..8).map(|_| server.connect()).collect();
-            let (leaving, rest): (Vec<Far>, Vec<Far>) =
+            let crowd: Vec<Far> = (0..24).map(|_| server.connect()).collect();
+            let (leaving, staying): (Vec<Far>, Vec<Far>) =
                 crowd.into_iter().partition(|far| far.worker() == round % 2);
             drop(leaving);
-            staying.push(rest);
-            until("some client moves", || placed() != before);
+            let waiting = Instant::now();
+            while placed() == before && waiting.elapsed() < Duration::from_secs(2) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            moves += placed().iter().zip(&before).filter(|(now, then)| now != then).count();
+            drop(staying);
+            round += 1;
         }
-        is_over.store(true, Relaxed);
     });
+}
+
+/// Says that it is over when it goes out of scope.
+struct OnDrop<'a>(&'a AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 /// The number of a sender's last push.
