@@ -4,7 +4,7 @@
 //! time, here.
 //!
 //! A key that the command did not declare is a mistake of ours, and no reason to stop a server: the body finds an empty
-//! place that is thrown away, and the runner replaces its reply by an error (`Data::is_astray`). Builds with assertions
+//! place that is thrown away, and the runner replaces its reply by an error (`Keys::is_astray`). Builds with assertions
 //! find every such key, others those whose stripe is not held.
 //!
 //! Invariants: (1) `locks` is sorted by (database, stripe) and holds every stripe of the command's keys; (2) reads that
@@ -18,7 +18,7 @@ use crate::state::session::Watched;
 use keyspace::hash::stripe_of;
 use keyspace::{
     Contents, Database, Databases, Deadline, Detached, EntryRef, Event, Hold, Journal, Key, Kind, Locked,
-    Missing, NewValue, Pin, Pinned, Put, Shape, Wanted, WatchFlag,
+    Missing, NewValue, Pin, Pinned, Put, Shape, WatchFlag,
 };
 use observe::record::Recorder;
 use smallvec::{SmallVec, smallvec};
@@ -103,8 +103,8 @@ pub struct Data<'a> {
     pub databases: &'a Databases,
     /// The selected database.
     pub database: usize,
-    /// The database that was asked for last, with its number.
-    known: Option<(usize, &'a Database)>,
+    /// The database that was asked for last, if there was one, and its number.
+    known: (usize, Option<&'a Database>),
     pub journal: &'a mut Journal,
     /// This worker's recorder.
     pub(crate) recorder: &'a mut Recorder,
@@ -113,21 +113,13 @@ pub struct Data<'a> {
     pub(crate) keys: &'a mut Keys,
     /// The key that was asked for last, or the only one.
     latest: Hashed,
-    /// There once the command has reached for a key that it did not declare.
-    astray: Option<Box<Astray>>,
-}
-
-/// Where a command lands that reaches for a key it did not declare.
-struct Astray {
-    contents: Contents,
-    journal: Journal,
 }
 
 impl<'a> Data<'a> {
     #[inline(always)]
     pub(crate) fn new(
         databases: &'a Databases,
-        database: usize,
+        (database, known): (usize, Option<&'a Database>),
         journal: &'a mut Journal,
         recorder: &'a mut Recorder,
         keys: &'a mut Keys,
@@ -135,13 +127,12 @@ impl<'a> Data<'a> {
         Data {
             databases,
             database,
-            known: None,
+            known: (database, known),
             journal,
             recorder,
             locks: Locks::None,
             keys,
             latest: Hashed::NONE,
-            astray: None,
         }
     }
 
@@ -149,10 +140,10 @@ impl<'a> Data<'a> {
     #[inline(always)]
     pub(crate) fn selected(&mut self) -> &'a Database {
         match self.known {
-            Some((number, database)) if number == self.database => database,
+            (number, Some(database)) if number == self.database => database,
             _ => {
                 let database = self.databases.get(self.database, self.journal.now_ms);
-                self.known = Some((self.database, database));
+                self.known = (self.database, Some(database));
                 database
             }
         }
@@ -209,7 +200,7 @@ impl<'a> Data<'a> {
         match self.locks.get(lock_id(database, hash)) {
             Some(locked) if is_declared => (locked, self.journal, self.recorder),
             _ => {
-                let astray = Astray::at(&mut self.astray, self.journal);
+                let astray = self.keys.astray(self.journal);
                 (&mut astray.contents, &mut astray.journal, self.recorder)
             }
         }
@@ -251,18 +242,6 @@ impl<'a> Data<'a> {
                 locked.pin(hash, hold, pins);
             }
         }
-    }
-
-    /// Whether the command has reached for a key that it did not declare.
-    #[inline(always)]
-    pub(crate) fn is_astray(&self) -> bool {
-        self.astray.is_some()
-    }
-
-    /// Forgets what the command did to keys that it did not declare.
-    #[cold]
-    pub(crate) fn come_back(&mut self) {
-        self.astray = None;
     }
 
     /// Reads a key: counts a hit or a miss and an access.
@@ -415,18 +394,5 @@ impl<'a> Data<'a> {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-}
-
-impl Astray {
-    #[cold]
-    #[inline(never)]
-    fn at<'p>(place: &'p mut Option<Box<Astray>>, journal: &Journal) -> &'p mut Astray {
-        place.get_or_insert_with(|| {
-            let mut own = Journal::new(journal.hasher.clone(), 1);
-            own.wanted = Wanted::Nothing;
-            own.set_now(journal.now_ms);
-            Box::new(Astray { contents: Contents::new(0), journal: own })
-        })
     }
 }

@@ -33,7 +33,7 @@ use crate::state::instance::Instance;
 use crate::state::session::{ReplyMode, Session};
 use keyspace::gate::Place;
 use keyspace::waiting::ALONE;
-use keyspace::{Databases, Journal, Pin};
+use keyspace::{Database, Journal, Pin};
 use observe::os::clock;
 use observe::record::latency::Stage;
 use observe::record::{Observer, Recorder};
@@ -330,15 +330,10 @@ impl Station {
         let mut batch = Batch::new();
         self.keys.clear();
         let database = session.database;
-        prepare(
-            requests,
-            instance.registry,
-            (&mut batch, &mut self.keys),
-            databases,
-            database,
-            &self.journal,
-        );
-        let data = Data::new(databases, database, &mut self.journal, &mut self.recorder, &mut self.keys);
+        let home = databases.existing(database);
+        prepare(requests, instance.registry, (&mut batch, &mut self.keys), home, &self.journal);
+        let (journal, recorder, keys) = (&mut self.journal, &mut self.recorder, &mut self.keys);
+        let data = Data::new(databases, (database, home), journal, recorder, keys);
         let mut ctx = Ctx { instance, session, reply, data };
         let (mut done, mut step) = (0_usize, Step::Done);
         for request in &batch {
@@ -419,14 +414,14 @@ fn prepare<'a>(
     requests: &[Args<'a>],
     registry: &'static Registry,
     (batch, keys): (&mut Batch<'a>, &mut Keys),
-    databases: &Databases,
-    database: usize,
+    database: Option<&Database>,
     journal: &Journal,
 ) {
     for args in requests {
         batch.push(Prepared::new(*args, registry, journal, keys));
     }
-    if let (Some(database), true) = (databases.existing(database), batch.len() > 1) {
+    let Some(database) = database else { return };
+    if batch.len() > 1 {
         let keys = || {
             batch.iter().filter_map(|request: &Prepared<'_>| match request.keys {
                 Declared::One(key) => Some(key.hash),
@@ -438,14 +433,13 @@ fn prepare<'a>(
         keys().for_each(|hash| database.prefetch_entry(hash));
     }
     if !keys.is_empty() {
-        prefetch_listed(keys, databases, database);
+        prefetch_listed(keys, database);
     }
 }
 
 /// The same for the keys of commands that may have several.
 #[inline(never)]
-fn prefetch_listed(keys: &Keys, databases: &Databases, database: usize) {
-    let Some(database) = databases.existing(database) else { return };
+fn prefetch_listed(keys: &Keys, database: &Database) {
     // More of them would drive each other out of the nearest cache.
     let keys = &keys.all()[..keys.all().len().min(BATCH_MAX)];
     keys.iter().for_each(|key| database.prefetch_stripe(key.hash()));

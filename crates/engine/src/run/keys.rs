@@ -11,7 +11,7 @@
 //! Thread safety: belongs to one batch, or to one transaction that is collected.
 
 use crate::spec::key_spec::{KeyFlags, RO};
-use keyspace::{Key, KeyHasher};
+use keyspace::{Contents, Journal, Key, KeyHasher, Wanted};
 use std::ops::Range;
 use wire::Args;
 
@@ -128,9 +128,41 @@ pub struct Keys {
     running: KeyRange,
     /// The place in `list` of the key that its body will probably ask for next.
     next: u32,
+    /// There once the command has reached for a key that it did not declare.
+    astray: Option<Box<Astray>>,
+}
+
+/// Where a command lands that reaches for a key it did not declare: an empty place, thrown away when the command ends.
+pub(crate) struct Astray {
+    pub contents: Contents,
+    pub journal: Journal,
 }
 
 impl Keys {
+    /// Whether the command has reached for a key that it did not declare.
+    #[inline(always)]
+    pub(crate) fn is_astray(&self) -> bool {
+        self.astray.is_some()
+    }
+
+    /// Where it finds that key, which looks as if it did not exist.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn astray(&mut self, journal: &Journal) -> &mut Astray {
+        self.astray.get_or_insert_with(|| {
+            let mut own = Journal::new(journal.hasher.clone(), 1);
+            own.wanted = Wanted::Nothing;
+            own.set_now(journal.now_ms);
+            Box::new(Astray { contents: Contents::new(0), journal: own })
+        })
+    }
+
+    /// Forgets what it did there.
+    #[cold]
+    pub(crate) fn lead_back(&mut self) {
+        self.astray = None;
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

@@ -52,13 +52,13 @@ pub(crate) fn call(
     let mut outcome = match command.run {
         Run::Body(body) => body(ctx, request.args),
         Run::Slices(body) => match body(ctx, request.args, progress) {
-            Ok(slice) if slice != Slice::Done && !ctx.data.is_astray() => return slice,
+            Ok(slice) if slice != Slice::Done && !ctx.data.keys.is_astray() => return slice,
             Ok(_) => Ok(()),
             Err(error) => Err(error),
         },
         Run::Alone(_) | Run::Transaction | Run::Container => unreachable!("handled by the caller"),
     };
-    if ctx.data.is_astray() {
+    if ctx.data.keys.is_astray() {
         outcome = lead_back(ctx, request, before);
     }
     if let Err(error) = &outcome {
@@ -71,7 +71,7 @@ pub(crate) fn call(
 /// A command has reached for a key that it did not declare: whatever it has answered, the answer is an error.
 #[cold]
 fn lead_back(ctx: &mut Ctx<'_>, request: &Prepared<'_>, before: Mark) -> Outcome {
-    ctx.data.come_back();
+    ctx.data.keys.lead_back();
     ctx.reply.truncate(before);
     if let Some(entry) = request.entry
         && ctx.instance.astray.lock().insert(entry.index)
@@ -124,7 +124,7 @@ impl AloneRoom<'_> {
         ids.dedup();
         let locks = lock_uncontended(databases, &ids, self.journal.now_ms);
         let (journal, keys) = (&mut *self.journal, &mut *self.keys);
-        let mut data = Data::new(databases, session.database, journal, recorder, keys);
+        let mut data = Data::new(databases, (session.database, None), journal, recorder, keys);
         data.locks = locks;
         data.declare(request.keys);
         let mut ctx = Ctx { instance, session, reply, data };
