@@ -7,7 +7,8 @@
 //! name leaves but through the redactor; (3) PROF RESET forgets traffic and timings, never what is stored, and leaves
 //! the counters of INFO alone.
 //!
-//! Thread safety: bodies run on one worker, hold no stripe, and read merged copies.
+//! Thread safety: a report is made on the thread that makes reports, while the client's command is parked; whoever it is
+//! made for, it reads merged copies.
 
 #[cfg(test)]
 mod derived;
@@ -19,15 +20,20 @@ mod subcommands;
 #[cfg(test)]
 mod truth;
 
+use engine::Instance;
 use engine::error::CommandError;
 use engine::registry::Registry;
 use engine::run::ctx::Ctx;
+use engine::spec::command::{Progress, Slice};
 use engine::spec::{Arity, Command, Group, Outcome};
+use engine::state::reporter::Length;
 pub use evidence::Evidence;
 use form::Form;
 use observe::record::Observer;
+use observe::report::value::Node;
 use observe::report::{Asked, reports};
 use observe::spec::{Options, ReportSpec};
+use std::sync::Arc;
 use wire::Args;
 use wire::number::parse_i64;
 
@@ -75,13 +81,21 @@ fn parse(registry: &Registry, report: &ReportSpec, args: Args<'_>) -> Result<(As
     Ok((asked, form))
 }
 
-/// Every report: which one, the subcommand says.
-fn answer(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+/// Every report: which one, the subcommand says. It is made, and encoded, off the worker.
+fn answer(ctx: &mut Ctx<'_>, args: Args<'_>, progress: &mut Progress) -> Result<Slice, CommandError> {
     let report = args.get(1).and_then(reports::find).ok_or(CommandError::SYNTAX)?;
     let (asked, form) = parse(ctx.instance.registry, report, args)?;
-    let evidence = Evidence::of(ctx.instance, ctx.instance.snapshot_for(report));
-    form::write(ctx.reply, &(report.make)(&evidence.input(), &asked), form);
-    Ok(())
+    let protocol = ctx.reply.protocol();
+    let make = move |instance: &Instance| form::encoded(&made(instance, report, &asked), form, protocol);
+    let Some(encoded) = ctx.report(progress, Length::Long, make) else { return Ok(Slice::Wait) };
+    ctx.reply.raw_shared(Arc::new(encoded));
+    Ok(Slice::Done)
+}
+
+/// A report as the server is now: for PROF and the admin plane alike.
+pub fn made(instance: &Instance, report: &ReportSpec, asked: &Asked) -> Node {
+    let evidence = Evidence::of(instance, instance.snapshot_for(report));
+    (report.make)(&evidence.input(), asked)
 }
 
 /// The index of a command given by its full name: `get`, `config|set`.

@@ -128,7 +128,11 @@ impl Bench {
                 &mut parked,
             ) {
                 End::Done => at += batch.len(),
-                End::Parked { at: next } | End::Sliced { at: next } | End::Yield { at: next } => at += next,
+                End::Parked { at: next } => {
+                    std::thread::yield_now();
+                    at += next;
+                }
+                End::Sliced { at: next } | End::Yield { at: next } => at += next,
             }
         }
         reply.to_vec()

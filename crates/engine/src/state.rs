@@ -10,6 +10,7 @@ pub mod instance;
 pub mod mailbox;
 pub mod push;
 pub mod rates;
+pub mod reporter;
 pub mod session;
 pub mod slowlog;
 pub mod spikes;

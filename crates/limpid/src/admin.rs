@@ -3,8 +3,8 @@
 //! Not part of the data path: it reads what the workers have recorded, which stops none of them, and costs nothing while
 //! nobody asks. It changes nothing either; settings are changed by CONFIG SET.
 //!
-//! Invariants: (1) one thread runs a current-thread runtime; reports are made on one more, which lives only while they
-//! are, so that probes are answered meanwhile; (2) connections, the size of a request's head
+//! Invariants: (1) one thread runs a current-thread runtime; reports are made on another (`engine::state::reporter`), so that
+//! probes are answered meanwhile; (2) connections, the size of a request's head
 //! and every wait are bounded, and connections that send nothing keep nobody else out; (3) an address beyond this machine needs a token, which the configuration has checked.
 //!
 //! Thread safety: `Admin` is the main thread's; it shares the instance.
@@ -99,12 +99,8 @@ fn start_on(instance: &Arc<Instance>, bind: &str, port: u16, sockets: &Arc<Socke
     let listener = TcpListener::bind(&addresses[..])?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .max_blocking_threads(1)
-        .thread_name("admin-report")
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    instance.reporter.of(instance);
     let stop = Arc::new(Notify::new());
     let stopped = Arc::clone(&stop);
     let router = routes::router(Arc::clone(instance), Arc::clone(sockets));
@@ -115,8 +111,6 @@ fn start_on(instance: &Arc<Instance>, bind: &str, port: u16, sockets: &Arc<Socke
                 () = stopped.notified() => {}
             }
         });
-        // A report that waits for a worker must not keep the process from ending.
-        runtime.shutdown_background();
     })?;
     Ok(Admin { address, stop, thread })
 }

@@ -5,7 +5,7 @@
 //! Thread safety: pure functions.
 
 use observe::report::value::Node;
-use wire::Reply;
+use wire::{Protocol, Reply};
 
 /// How a report is answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,8 +27,15 @@ impl Form {
     }
 }
 
-/// Writes a report.
-pub(super) fn write(reply: &mut Reply, report: &Node, form: Form) {
+/// A report as a client of this protocol is sent it.
+pub(super) fn encoded(report: &Node, form: Form, protocol: Protocol) -> Vec<u8> {
+    let mut reply = Reply::new();
+    reply.set_protocol(protocol);
+    write(&mut reply, report, form);
+    reply.take_bytes()
+}
+
+fn write(reply: &mut Reply, report: &Node, form: Form) {
     match form {
         Form::Resp => write_node(reply, &report.for_programs()),
         Form::Json => reply.bulk(report.to_json().to_string().as_bytes()),
@@ -63,7 +70,6 @@ fn write_node(reply: &mut Reply, node: &Node) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::Protocol;
 
     #[test]
     fn a_report_is_the_same_in_every_form() {
@@ -75,10 +81,7 @@ mod tests {
             ("list".into(), Node::List(vec![Node::text("a")])),
         ]);
         let written = |form, protocol| {
-            let mut reply = Reply::new();
-            reply.set_protocol(protocol);
-            write(&mut reply, &report, form);
-            String::from_utf8(reply.to_vec()).expect("text").replace("\r\n", "|")
+            String::from_utf8(encoded(&report, form, protocol)).expect("text").replace("\r\n", "|")
         };
         assert_eq!(
             written(Form::Resp, Protocol::Resp3),

@@ -3,12 +3,13 @@
 use crate::testing::Bench;
 use engine::Instance;
 use engine::config::Settings;
+use engine::state::reporter::Length;
 use observe::report::metrics::observed::write_counts;
 use observe::report::metrics::{Exposition, Format};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 /// Longer than any machine takes for a thousand commands: whoever waits so long waits for ever.
@@ -130,4 +131,55 @@ fn sums_are_exact_however_many_reports_are_made_meanwhile() {
     assert!(report.contains(&format!("\"calls\":{}", 2 * each as u64)), "{report}");
     let hot = String::from_utf8(asker.run(b"PROF HOTKEYS JSON")).expect("text");
     assert!(hot.contains(&format!("\"operations\":{}", 3 * each as u64)), "{hot}");
+}
+
+/// Keeps the thread that makes reports in the middle of one until told to go on.
+fn hold_reporter(bench: &Bench) -> Sender<()> {
+    let (inside, entered) = channel();
+    let (go_on, told) = channel();
+    let job = move |_: &Instance| {
+        inside.send(()).expect("the test waits");
+        told.recv_timeout(FOR_EVER).expect("the worker was done before the reporter gave up");
+    };
+    bench.instance.reporter.ask(Length::Long, Box::new(job)).expect("room");
+    entered.recv().expect("the thread runs");
+    go_on
+}
+
+#[test]
+fn a_worker_serves_others_while_a_report_is_made() {
+    let mut bench = Bench::new();
+    bench.run(b"SET key value");
+    let go_on = hold_reporter(&bench);
+    let report = wire::OwnedArgs::from_slices(&[&b"PROF"[..], b"REPORT", b"JSON"]);
+    for _ in 0..100 {
+        assert_eq!(bench.step(report.as_args()), None, "it is not made yet");
+        assert_eq!(bench.run(b"GET key"), b"$5\r\nvalue\r\n");
+    }
+    let alone = String::from_utf8(bench.run(b"MULTI\r\nINFO commandstats\r\nEXEC")).expect("text");
+    assert!(alone.contains("cmdstat_get:calls=100,"), "what must not wait is made in place: {alone}");
+    go_on.send(()).expect("the reporter waits");
+    let made = loop {
+        match bench.step(report.as_args()) {
+            Some(made) => break String::from_utf8(made).expect("text"),
+            None => std::thread::yield_now(),
+        }
+    };
+    assert!(made.starts_with('$') && made.contains("\"verdict\""), "{made}");
+    let counted = String::from_utf8(bench.run(b"INFO commandstats")).expect("text");
+    assert!(counted.contains("cmdstat_prof|report:calls=1,"), "however often it was tried: {counted}");
+}
+
+#[test]
+fn a_pipeline_with_reports_in_it_is_answered_in_order() {
+    let mut bench = Bench::new();
+    bench.run(b"SET key value");
+    let requests: [&[&str]; 5] =
+        [&["GET", "key"], &["PROF", "SIZES", "JSON"], &["GET", "key"], &["INFO", "cpu"], &["GET", "none"]];
+    let requests: Vec<Vec<&str>> = requests.iter().map(|request| request.to_vec()).collect();
+    let replies = String::from_utf8(bench.batch(&requests)).expect("text");
+    let (first, rest) = replies.split_once("{").expect("JSON");
+    assert!(first.starts_with("$5\r\nvalue\r\n$"), "{replies}");
+    let (_, rest) = rest.rsplit_once("}\r\n$5\r\nvalue\r\n$").expect("the second value");
+    assert!(rest.contains("# CPU\r\n") && rest.ends_with("\r\n$-1\r\n"), "{rest}");
 }

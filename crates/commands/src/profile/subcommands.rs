@@ -75,7 +75,7 @@ const fn of_report(report: &ReportSpec) -> Command {
             Options::Count => &[COUNT, FORM],
             Options::Command => &[COMMAND, FORM],
         },
-        run: Run::Body(super::answer),
+        run: Run::Slices(super::answer),
         ..SUBCOMMAND
     }
 }

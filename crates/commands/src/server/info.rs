@@ -5,17 +5,22 @@
 //!
 //! Invariant: sections appear in the order of the list, whatever the order of the arguments, and each once.
 //!
-//! Thread safety: one worker.
+//! Thread safety: one worker; what all have counted is added up on the thread that makes reports.
 
 use super::databases::section as databases;
 use super::memory::figures;
 use super::{SERVER, absent, process};
+use engine::Instance;
+use engine::error::CommandError;
 use engine::run::ctx::Ctx;
 use engine::run::recording::sections as recorded;
+use engine::spec::command::{Progress, Slice};
 use engine::spec::section::{Report, Section, Shown};
-use engine::spec::{Argument, ArgumentType, Command, LOADING, Outcome, REPORTS, Run, STALE};
+use engine::spec::{Argument, ArgumentType, Command, LOADING, REPORTS, Run, STALE};
 use engine::state::clients::section as clients;
 use engine::state::counters::section as counters;
+use engine::state::reporter::Length;
+use observe::record::Snapshot;
 use wire::Args;
 
 pub(super) const COMMANDS: &[Command] = &[Command {
@@ -25,7 +30,7 @@ pub(super) const COMMANDS: &[Command] = &[Command {
     categories: &["dangerous"],
     summary: "Report figures about the server, section by section.",
     args: &[Argument::new("section", ArgumentType::Text).optional().multiple()],
-    run: Run::Body(info),
+    run: Run::Slices(info),
     ..SERVER
 }];
 
@@ -48,12 +53,18 @@ const SECTIONS: &[Section] = &[
     databases::KEYSIZES,
 ];
 
-fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+fn info(ctx: &mut Ctx<'_>, args: Args<'_>, progress: &mut Progress) -> Result<Slice, CommandError> {
     let wanted: Vec<&[u8]> = args.from(1).iter().collect();
     let chosen: Vec<&Section> = SECTIONS.iter().filter(|section| is_chosen(section, &wanted)).collect();
-    let text = if chosen.is_empty() { String::new() } else { report(ctx, &chosen) };
+    let mut text = String::new();
+    if !chosen.is_empty() {
+        let Some(snapshot) = ctx.report(progress, Length::Short, Instance::statistics) else {
+            return Ok(Slice::Wait);
+        };
+        text = report(ctx, &chosen, snapshot);
+    }
     ctx.reply.verbatim("txt", &text);
-    Ok(())
+    Ok(Slice::Done)
 }
 
 fn is_chosen(section: &Section, wanted: &[&[u8]]) -> bool {
@@ -66,8 +77,7 @@ fn is_chosen(section: &Section, wanted: &[&[u8]]) -> bool {
             .any(|name| all(name) || (is(name, "default") && is_default) || is(name, section.name))
 }
 
-fn report(ctx: &mut Ctx<'_>, chosen: &[&Section]) -> String {
-    let snapshot = ctx.instance.statistics();
+fn report(ctx: &mut Ctx<'_>, chosen: &[&Section], snapshot: Snapshot) -> String {
     let mut report = Report {
         text: String::new(),
         instance: ctx.instance,

@@ -5,12 +5,16 @@
 //! Thread safety: bodies run on one worker and read merged copies.
 
 use super::{CONTAINER, HELP, SERVER};
+use engine::Instance;
 use engine::config::Setting;
+use engine::error::CommandError;
 use engine::registry::Entry;
 use engine::run::ctx::Ctx;
+use engine::spec::command::{Progress, Slice};
 use engine::spec::{
     ADMIN, Argument, ArgumentType, Arity, Command, LOADING, NOSCRIPT, OUTSIDE, Outcome, REPORTS, Run, STALE,
 };
+use engine::state::reporter::Length;
 use observe::record::latency::{CommandStats, Stage};
 use std::fmt::Write;
 use wire::{Args, Reply};
@@ -50,7 +54,7 @@ const SUBCOMMANDS: &[Command] = &[
         complexity: "O(N) where N is the number of commands shown",
         summary: "Return how many calls took at most so many microseconds, for the named commands or all.",
         args: &[Argument::new("command", ArgumentType::Text).optional().multiple()],
-        run: Run::Body(histogram),
+        run: Run::Slices(histogram),
         ..SUBCOMMAND
     },
     Command {
@@ -141,9 +145,11 @@ fn doctor(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     Ok(())
 }
 
-fn histogram(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+fn histogram(ctx: &mut Ctx<'_>, args: Args<'_>, progress: &mut Progress) -> Result<Slice, CommandError> {
     let wanted: Vec<&[u8]> = args.from(2).iter().collect();
-    let snapshot = ctx.instance.statistics();
+    let Some(snapshot) = ctx.report(progress, Length::Short, Instance::statistics) else {
+        return Ok(Slice::Wait);
+    };
     let entry = |stats: &CommandStats| ctx.instance.registry.entry(stats.command);
     let shown = snapshot.latency.commands().iter().filter(|stats| {
         stats.counts.calls > 0 && stats.stage(Stage::Run).count() > 0 && is_wanted(entry(stats), &wanted)
@@ -155,7 +161,7 @@ fn histogram(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         pairs += 1;
     }
     ctx.reply.finish_map(start, pairs);
-    Ok(())
+    Ok(Slice::Done)
 }
 
 /// Whether a command is among the named ones, itself or through its container.

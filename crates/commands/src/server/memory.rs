@@ -13,6 +13,7 @@ use self::figures::{MemoryFigures, ratio};
 use super::{CONTAINER, HELP, SERVER};
 use engine::error::CommandError;
 use engine::run::ctx::Ctx;
+use engine::spec::command::{Progress, Slice};
 use engine::spec::{
     Argument, ArgumentType, Arity, Command, KEY, KeySpec, LOADING, Outcome, READONLY, REPORTS, RO, Run,
 };
@@ -37,7 +38,7 @@ const SUBCOMMANDS: &[Command] = &[
         tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
         flags: REPORTS,
         summary: "Say in words what is wrong with memory.",
-        run: Run::Body(doctor),
+        run: Run::Slices(doctor),
         ..SUBCOMMAND
     },
     Command { since: "4.0.0", ..HELP },
@@ -64,7 +65,7 @@ const SUBCOMMANDS: &[Command] = &[
         tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
         flags: REPORTS,
         summary: "Return figures about memory.",
-        run: Run::Body(stats),
+        run: Run::Slices(stats),
         ..SUBCOMMAND
     },
     Command {
@@ -115,8 +116,8 @@ fn malloc_stats(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     Ok(())
 }
 
-fn stats(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    let figures = MemoryFigures::read(ctx);
+fn stats(ctx: &mut Ctx<'_>, _: Args<'_>, progress: &mut Progress) -> Result<Slice, CommandError> {
+    let Some(figures) = MemoryFigures::read(ctx, progress) else { return Ok(Slice::Wait) };
     let with_keys = ctx.data.databases.iter().filter(|(_, database)| !database.is_empty());
     let overheads: Vec<(usize, u64, u64)> = with_keys
         .map(|(number, database)| {
@@ -194,7 +195,7 @@ fn stats(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
         pairs += 1;
     }
     reply.finish_map(start, pairs + overheads.len());
-    Ok(())
+    Ok(Slice::Done)
 }
 
 /// The section of one database that has keys: its tables, and its wheel, which is all that deadlines take outside the
@@ -209,10 +210,10 @@ fn write_database(reply: &mut Reply, (number, main, expires): (usize, u64, u64))
 }
 
 /// Names what is out of the ordinary, with the figures it concludes from, or says that nothing is.
-fn doctor(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    let figures = MemoryFigures::read(ctx);
+fn doctor(ctx: &mut Ctx<'_>, _: Args<'_>, progress: &mut Progress) -> Result<Slice, CommandError> {
+    let Some(figures) = MemoryFigures::read(ctx, progress) else { return Ok(Slice::Wait) };
     ctx.reply.verbatim("txt", &diagnosis(&figures));
-    Ok(())
+    Ok(Slice::Done)
 }
 
 fn diagnosis(figures: &MemoryFigures) -> String {

@@ -6,11 +6,14 @@
 //! Thread safety: belongs to one batch on one worker.
 
 use crate::run::data::Data;
+use crate::spec::command::Progress;
 use crate::state::instance::Instance;
+use crate::state::reporter::{Length, Ticket};
 use crate::state::session::Session;
 use keyspace::waiting::ALONE;
 use keyspace::{Database, Journal};
 use observe::record::Recorder;
+use std::sync::Arc;
 use wire::Reply;
 
 /// For commands that run on the locked stripes of their keys.
@@ -77,5 +80,33 @@ impl Ctx<'_> {
     /// CONFIG SET of a switch, CONFIG RESETSTAT and PROF RESET.
     pub fn take_recording_orders(&mut self) {
         self.data.recorder.take_orders();
+    }
+
+    /// What `make` makes of the instance, on the thread that makes reports. None: not yet, the command answers
+    /// `Slice::Wait` and asks the same when it is called again. Where it cannot wait it is made here.
+    pub fn report<T: Send + 'static>(
+        &self,
+        progress: &mut Progress,
+        length: Length,
+        make: impl FnOnce(&Instance) -> T + Send + 'static,
+    ) -> Option<T> {
+        let reporter = &self.instance.reporter;
+        if progress.in_place || !reporter.is_there() {
+            return Some(make(self.instance));
+        }
+        if let Some(ticket) = progress.kept.as_ref().and_then(|kept| kept.downcast_ref::<Ticket<T>>()) {
+            let made = ticket.take()?;
+            *progress = Progress::default();
+            return Some(made);
+        }
+        let client = Arc::clone(&self.session.client);
+        // A connection may have moved by then: its worker is asked for when there is something to tell.
+        let tell = move |instance: &Instance| instance.hint(&client);
+        let (ticket, job) = Ticket::new(make, tell);
+        // Without room it asks again, as often as a parked command is tried.
+        if reporter.ask(length, job).is_ok() {
+            progress.kept = Some(Box::new(ticket));
+        }
+        None
     }
 }

@@ -6,10 +6,9 @@
 //! A batch is a group of requests of one connection. All are looked up and their keys hashed first, so that the memory
 //! they will need can be fetched while the first ones run; they are executed strictly in order.
 //!
-//! Invariants: (1) the order of locks is gate, stripes ascending, a leaf; nothing recorded is locked for it; (2) no command waits long for its stripes: it is parked, see
-//! `contention`; (3) every command writes
-//! exactly one reply, unless it was parked or CLIENT REPLY says otherwise; (4) whatever is recorded about a command is
-//! recorded from here.
+//! Invariants: (1) the order of locks is gate, stripes ascending, a leaf; nothing recorded is locked for it; (2) no command
+//! waits long for its stripes: it is parked, see `contention`; (3) every command writes exactly one reply, unless it was
+//! parked or CLIENT REPLY says otherwise; (4) whatever is recorded about a command is recorded from here.
 //!
 //! Thread safety: one `Executor` per worker.
 
@@ -65,8 +64,8 @@ type Batch<'a> = SmallVec<[Prepared<'a>; BATCH_MAX]>;
 pub enum End {
     /// Every request was executed, or the session is closing.
     Done,
-    /// Request number `at` did not get its stripes, or not through the gate: it is to be run again when others had their
-    /// turn, or when the worker is woken, or after a millisecond.
+    /// Request number `at` did not get its stripes, or not through the gate, or waits for a report: it is to be run again
+    /// when others had their turn, or when the worker is woken, or after a millisecond.
     Parked { at: usize },
     /// Request number `at` has done a slice of its work, and is to be run again when others had their turn.
     Sliced { at: usize },
@@ -120,6 +119,7 @@ impl Executor {
         let mut journal = Journal::new(instance.hasher.clone(), seed);
         journal.worker = worker as u8;
         let contention = Contention::new(journal.worker, Arc::clone(&instance.waiting));
+        instance.reporter.of(&instance);
         let station = Station {
             worker,
             passage: Passage::new(place),
@@ -159,7 +159,7 @@ impl Executor {
                     let (done, step) =
                         station.run_shared(instance, (requests, at), session, reply, &clock, parked);
                     at += done;
-                    if done > 0 || step == Step::Again {
+                    if done > 0 || matches!(step, Step::Again | Step::Wait) {
                         station.passage.end(&instance.gate, &mut parked.wants);
                     }
                     step
@@ -191,6 +191,7 @@ impl Executor {
                     instance.counters.lock_retries.fetch_add(1, Relaxed);
                     return End::Parked { at };
                 }
+                Step::Wait => return End::Parked { at },
                 Step::Again => return End::Sliced { at },
                 Step::Yield => return End::Yield { at },
             }

@@ -32,6 +32,8 @@ pub(crate) enum Step {
     Away,
     /// It has done a slice of its work.
     Again,
+    /// It waits for a report.
+    Wait,
     /// It was not begun: memory is short, and there are databases without keys to give back first.
     Reclaim,
     /// It was not begun: see [`End::Yield`].
@@ -128,7 +130,7 @@ impl AloneRoom<'_> {
         data.locks = locks;
         data.declare(request.keys);
         let mut ctx = Ctx { instance, session, reply, data };
-        let mut progress = Progress::default();
+        let mut progress = Progress::in_place();
         while call(&mut ctx, request, command, self.clock, timing, &mut progress) != Slice::Done {}
     }
 }

@@ -54,7 +54,7 @@ pub(crate) fn next<'a>(
         hold.is_last = slice == Slice::Last;
     }
     contention.unlock(&mut ctx.data.locks);
-    Step::Again
+    if slice == Slice::Wait { Step::Wait } else { Step::Again }
 }
 
 fn begin<'a>(

@@ -145,7 +145,7 @@ pub(crate) fn execute<'a>(
             ctx.data.database = ctx.session.database;
             ctx.data.declare(prepared.keys);
             let timing = clock.start(ctx.data.recorder, command.flags);
-            let mut progress = Progress::default();
+            let mut progress = Progress::in_place();
             while call(ctx, &prepared, command, clock, timing, &mut progress) != Slice::Done {}
         }
         std::mem::swap(ctx.data.keys, &mut multi.keys);

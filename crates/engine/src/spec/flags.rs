@@ -59,8 +59,8 @@ pub const TOUCHES_ARBITRARY_KEYS: Flags = Flags(1 << 17);
 /// Runs at once inside MULTI instead of being queued (EXEC, DISCARD, MULTI, WATCH, QUIT, RESET). Not a Redis flag.
 pub const NOT_QUEUED: Flags = Flags(1 << 24);
 
-/// Reads or writes every worker's recorder (`Ctx::snapshot`), so it must hold no stripe: a transaction that contains
-/// one runs behind the gate. Not a Redis flag.
+/// Reads what all workers have recorded, or changes what they are to record: it must hold no stripe for so long, so a
+/// transaction that contains one runs behind the gate. Not a Redis flag.
 pub const REPORTS: Flags = Flags(1 << 25);
 
 /// Of constant cost, although Redis does not call it fast (SET and its kin). Not a Redis flag.

@@ -16,6 +16,7 @@ use crate::state::clients::{Client, Clients};
 use crate::state::counters::Counters;
 use crate::state::mailbox::Delivery;
 use crate::state::rates::RateKeeper;
+use crate::state::reporter::Reporter;
 use crate::state::slowlog::SlowLog;
 use crate::state::spikes::Spikes;
 use crate::state::windows::Windows;
@@ -65,6 +66,8 @@ pub struct Instance {
     pub spikes: Spikes,
     pub counters: Counters,
     pub rates: RateKeeper,
+    /// Who makes reports.
+    pub reporter: Reporter<Instance>,
     /// Since when the profile's figures count.
     pub profile_windows: Windows,
     /// 40 hexadecimal digits, new with every start.
@@ -156,6 +159,7 @@ impl Instance {
             spikes: Spikes::default(),
             counters: Counters::default(),
             rates: RateKeeper::new(workers),
+            reporter: Reporter::default(),
             profile_windows: Windows::default(),
             run_id,
             workers,
@@ -215,6 +219,12 @@ impl Instance {
         Some(jump)
     }
 
+    /// As [`Instance::visit`], but does not wait while somebody is alone behind the gate.
+    pub fn try_visit<R>(&self, visit: impl FnOnce(&Shared<'_, Databases>) -> R) -> Option<R> {
+        let mut place = self.visitor.lock();
+        self.gate.try_enter(&mut place).map(|shared| visit(&shared))
+    }
+
     /// Runs `visit` inside the gate's shared side; for threads that are not workers.
     pub fn visit<R>(&self, visit: impl FnOnce(&Shared<'_, Databases>) -> R) -> R {
         let mut place = self.visitor.lock();
@@ -257,6 +267,13 @@ impl Instance {
     pub fn deliver(&self, client: &Arc<Client>, delivery: Delivery) {
         if let Some(worker) = client.mailbox.put(delivery) {
             self.bells[worker].list(Arc::clone(client));
+        }
+    }
+
+    /// What a parked command of this client waits for is there: its worker is to try it again, if it sleeps.
+    pub fn hint(&self, client: &Client) {
+        if let Some(bell) = self.bells.get(client.mailbox.worker()) {
+            bell.hint();
         }
     }
 

@@ -8,10 +8,17 @@
 use engine::Instance;
 use engine::config::Setting;
 use engine::state::instance::MAXMEMORY;
+use keyspace::Databases;
+use keyspace::gate::Shared;
 use observe::report::metrics::{Exposition, Kind};
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 const MAXCLIENTS: Setting<u32> = Setting::of("maxclients");
+
+/// How often the gate is tried, with this pause in between: FLUSHALL and its kin are over by then.
+const GATE_TRIES: u32 = 20;
+const GATE_PAUSE: Duration = Duration::from_millis(1);
 
 /// One database that has keys.
 pub struct DatabaseFigures {
@@ -27,29 +34,40 @@ pub struct ServerFigures {
     pub memory_used_bytes: u64,
     pub memory_peak_bytes: u64,
     pub memory_resident_bytes: u64,
-    pub databases: Vec<DatabaseFigures>,
+    /// None: somebody was alone behind the gate for longer than a report waits.
+    pub databases: Option<Vec<DatabaseFigures>>,
 }
 
 impl ServerFigures {
     pub fn of(instance: &Instance) -> ServerFigures {
         let (memory_used_bytes, memory_peak_bytes) = instance.used_memory_bytes();
-        let databases = instance.visit(|databases| {
-            let figures = databases.iter().map(|(number, database)| DatabaseFigures {
-                number,
-                keys: database.len(),
-                expiring: database.expiring(),
-            });
-            figures.filter(|database| database.keys > 0 || database.number == 0).collect()
-        });
         ServerFigures {
             uptime_s: instance.now_ms() as f64 / 1000.0,
             clients: instance.clients.len(),
             memory_used_bytes,
             memory_peak_bytes,
             memory_resident_bytes: resident_bytes(),
-            databases,
+            databases: databases_of(instance),
         }
     }
+}
+
+/// A report waits no longer for whoever is alone behind the gate: others are made after it.
+fn databases_of(instance: &Instance) -> Option<Vec<DatabaseFigures>> {
+    let look = |databases: &Shared<'_, Databases>| {
+        let figures = databases.iter().map(|(number, database)| DatabaseFigures {
+            number,
+            keys: database.len(),
+            expiring: database.expiring(),
+        });
+        figures.filter(|database| database.keys > 0 || database.number == 0).collect()
+    };
+    (0..GATE_TRIES).find_map(|attempt| {
+        if attempt > 0 {
+            std::thread::sleep(GATE_PAUSE);
+        }
+        instance.try_visit(look)
+    })
 }
 
 /// Resident memory as the kernel counts it, 0 where it cannot be told.
@@ -82,12 +100,12 @@ pub fn write(out: &mut Exposition, instance: &Instance, server: &ServerFigures) 
     clients(out, instance, server);
     memory(out, instance, server);
     let mut family = out.family("redis_db_keys", Kind::Gauge, "Keys per database.");
-    for database in &server.databases {
+    for database in server.databases.iter().flatten() {
         family.sample(&[("db", &format!("db{}", database.number))], database.keys as f64);
     }
     let help = "Keys with a time to live per database.";
     let mut family = out.family("redis_db_keys_expiring", Kind::Gauge, help);
-    for database in &server.databases {
+    for database in server.databases.iter().flatten() {
         family.sample(&[("db", &format!("db{}", database.number))], database.expiring as f64);
     }
 }

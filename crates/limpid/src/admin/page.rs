@@ -86,7 +86,8 @@ pub fn index(instance: &Instance, data_port: u16, token: Option<&[u8]>) -> Strin
 
 fn tiles(html: &mut String, instance: &Instance, server: &ServerFigures, overview: &Node) {
     let figure = |name: &str| overview.get(name).and_then(Node::as_f64);
-    let keys: usize = server.databases.iter().map(|database| database.keys).sum();
+    let keys = server.databases.as_ref().map(|all| all.iter().map(|database| database.keys).sum::<usize>());
+    let keys = keys.map_or("\u{2013}".to_owned(), |keys| grouped(keys as f64));
     let limit = instance.settings.read(MAXMEMORY);
     let of_limit =
         if limit == 0 { "memory".to_owned() } else { format!("memory of {}", bytes(limit as f64)) };
@@ -96,7 +97,7 @@ fn tiles(html: &mut String, instance: &Instance, server: &ServerFigures, overvie
     for (label, value) in [
         ("commands", grouped(figure("commands").unwrap_or(0.0))),
         ("commands/s now", grouped(rates.commands as f64)),
-        ("keys", grouped(keys as f64)),
+        ("keys", keys),
         ("hit ratio", hits),
         (&of_limit, bytes(server.memory_used_bytes as f64)),
         ("clients", grouped(server.clients as f64)),

@@ -2,8 +2,9 @@
 //!
 //! Not how reports are made (`commands::profile`, `observe::report`) nor who may ask (`access`).
 //!
-//! Invariants: (1) handlers run on the admin thread and wait for nothing but [`report`], which makes one report at a time
-//! on a thread beside and is given up after [`REPORT_TIMEOUT`]; (2) every refusal says why and what to do; (3) nothing is
+//! Invariants: (1) handlers run on the admin thread and wait for nothing but [`report`], which has it made on the thread that
+//! makes those of clients, too, and gives up after [`REPORT_TIMEOUT`]; at most [`WAITING_MAX`] connections wait for one, so
+//! that places are left for others; (2) every refusal says why and what to do; (3) nothing is
 //! to be kept by caches.
 //!
 //! Thread safety: handlers share [`State`].
@@ -14,23 +15,26 @@ use crate::sockets::Sockets;
 use axum::Router;
 use axum::extract::{Path, Request, State as Shared};
 use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use commands::profile::{COUNT_DEFAULT, COUNT_MAX, Evidence, command_of};
+use commands::profile::{COUNT_DEFAULT, COUNT_MAX, Evidence, command_of, made};
 use engine::Instance;
+use engine::state::reporter::Length;
 use observe::report::metrics::{Exposition, Format, observed};
 use observe::report::{Asked, reports};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
-/// How long a report may take, waiting for a worker included.
+/// Requests that wait for a report: a quarter of the places. Further ones are told to come again.
+const WAITING_MAX: usize = 64;
+/// How long a report may take, those that are made before it included.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What handlers share.
@@ -38,14 +42,14 @@ pub struct State {
     instance: Arc<Instance>,
     token: Option<String>,
     sockets: Arc<Sockets>,
-    /// One report at a time.
-    reporting: Arc<Semaphore>,
+    /// Room for requests that wait for a report.
+    waiting: Semaphore,
 }
 
 /// All routes.
 pub fn router(instance: Arc<Instance>, sockets: Arc<Sockets>) -> Router {
     let token = Some(instance.settings.text("admin-token")).filter(|token| !token.is_empty());
-    let state = Arc::new(State { instance, token, sockets, reporting: Arc::new(Semaphore::new(1)) });
+    let state = Arc::new(State { instance, token, sockets, waiting: Semaphore::new(WAITING_MAX) });
     let guarded = Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics))
@@ -170,8 +174,7 @@ async fn profile(Shared(state): Shared<Arc<State>>, Path(name): Path<String>, ur
         Err(reason) => return plain(StatusCode::BAD_REQUEST, format!("{reason}\n")),
     };
     let made = report(&state, move |instance| {
-        let evidence = Evidence::of(instance, instance.snapshot_for(asked_for));
-        let node = (asked_for.make)(&evidence.input(), &asked);
+        let node = made(instance, asked_for, &asked);
         if is_text { node.to_text() } else { format!("{:#}\n", node.to_json()) }
     });
     match made.await {
@@ -181,30 +184,34 @@ async fn profile(Shared(state): Shared<Arc<State>>, Path(name): Path<String>, ur
     }
 }
 
-/// Makes a report beside this thread, because it may have to wait for a worker that runs a long command.
+/// Has a report made, and waits for it. Nothing is made for a client that has gone meanwhile.
 async fn report(
     state: &State,
     make: impl FnOnce(&Instance) -> String + Send + 'static,
 ) -> Result<String, Response> {
-    let (instance, reporting) = (Arc::clone(&state.instance), Arc::clone(&state.reporting));
-    let made = async move {
-        let place = reporting.acquire_owned().await.ok()?;
-        let made = tokio::task::spawn_blocking(move || {
-            let made = make(&instance);
-            drop(place);
-            made
-        });
-        made.await.ok()
+    let Ok(_place) = state.waiting.try_acquire() else { return Err(come_again()) };
+    let (tell, told) = oneshot::channel();
+    let job = move |instance: &Instance| {
+        if !tell.is_closed() {
+            // Whoever has gone while it was made is not told.
+            let _ = tell.send(make(instance));
+        }
     };
-    match tokio::time::timeout(REPORT_TIMEOUT, made).await {
-        Ok(Some(made)) => Ok(made),
-        Ok(None) => Err(plain(StatusCode::INTERNAL_SERVER_ERROR, "The report failed; the log says more.\n")),
-        Err(_) => Err(plain(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "A worker has been busy with one command for seconds, so its figures cannot be read now. SLOWLOG GET names \
-             the command once it is over.\n",
-        )),
+    state.instance.reporter.ask(Length::Long, Box::new(job)).map_err(|_| come_again())?;
+    match tokio::time::timeout(REPORT_TIMEOUT, told).await {
+        Ok(Ok(made)) => Ok(made),
+        Ok(Err(_)) => {
+            Err(plain(StatusCode::INTERNAL_SERVER_ERROR, "The report failed; the log says more.\n"))
+        }
+        Err(_) => Err(come_again()),
     }
+}
+
+fn come_again() -> Response {
+    let text = "Too many reports are asked for at once. Come again in a second.\n";
+    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, text);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@
 
 use crate::server::process::{SYSTEM_MEMORY_BYTES, kilobytes_of};
 use engine::run::ctx::Ctx;
+use engine::spec::command::Progress;
 use engine::spec::section::{Report, Section, Shown, human};
 use engine::state::instance::{AllocatorFigures, Instance, MAXMEMORY};
+use engine::state::reporter::Length;
 use keyspace::Databases;
 use observe::record::Snapshot;
 use std::sync::atomic::Ordering::Relaxed;
@@ -30,9 +32,10 @@ pub(super) struct MemoryFigures {
 }
 
 impl MemoryFigures {
-    pub fn read(ctx: &mut Ctx<'_>) -> MemoryFigures {
-        let snapshot = ctx.instance.statistics();
-        MemoryFigures::of(ctx.instance, ctx.data.databases, &snapshot)
+    /// None: what all workers have counted is not added up yet, see [`Ctx::report`].
+    pub fn read(ctx: &mut Ctx<'_>, progress: &mut Progress) -> Option<MemoryFigures> {
+        let snapshot = ctx.report(progress, Length::Short, Instance::statistics)?;
+        Some(MemoryFigures::of(ctx.instance, ctx.data.databases, &snapshot))
     }
 
     fn of(instance: &Instance, databases: &Databases, snapshot: &Snapshot) -> MemoryFigures {

@@ -44,6 +44,8 @@ pub enum Slice {
     Again,
     /// For its last step, with its stripes: what was made aside is to be stored.
     Last,
+    /// For what it waits for, see `Ctx::report`; it holds nothing.
+    Wait,
     Done,
 }
 
@@ -75,9 +77,16 @@ pub struct Progress {
     pub(crate) hold: Option<SlicedHold>,
     /// Nanoseconds the slices took so far.
     pub run_ns: u64,
+    /// It runs behind the gate or within a transaction: it is not to wait for anything.
+    pub in_place: bool,
 }
 
 impl Progress {
+    /// Of a command whose slices follow each other at once.
+    pub(crate) fn in_place() -> Progress {
+        Progress { in_place: true, ..Progress::default() }
+    }
+
     /// What it keeps, if that is a `T`.
     pub fn kept_mut<T: Any>(&mut self) -> Option<&mut T> {
         self.kept.as_mut()?.downcast_mut()
