@@ -2,7 +2,8 @@
 //!
 //! Nearly always nobody else has it, and an event goes straight in. While a reporter copies, the worker notes its events in
 //! a list of its own, at most [`LATE_MAX`]; what comes beyond is counted as missed, and the structure says what that does
-//! to its bounds. The list is settled by the next event that finds the lock free.
+//! to its bounds. The list is settled by the next event that finds the lock free, that of hot keys also
+//! when a batch or the timer's turn begins.
 //!
 //! Not for what can be counted: a `counter` costs less and is never missed.
 //!
@@ -114,6 +115,12 @@ impl<T: Summary> Keeper<T> {
             self.missed = 0;
         }
         Some(state)
+    }
+
+    /// Whether something was noted that the structure does not know yet.
+    #[inline]
+    pub fn has_late(&self) -> bool {
+        !self.late.is_empty()
     }
 
     /// Notes an event for later; `weight` is what is missed if there is no room.

@@ -360,11 +360,14 @@ impl HotKeyRecorder {
         }
     }
 
-    /// See [`HotKeys::rotate`]. While a reporter has the summaries, the window goes on.
+    /// See [`HotKeys::rotate`]. While a reporter has the summaries, the window goes on. What came late is settled: the
+    /// worker may have no more commands.
     #[inline]
     pub fn rotate(&mut self, now_ms: u64) {
         if now_ms.saturating_sub(self.window_start_ms) >= WINDOW_MS {
             self.close_window(now_ms);
+        } else if self.keeper.has_late() {
+            self.keeper.try_open();
         }
     }
 
