@@ -29,7 +29,7 @@ pub enum Action {
 /// Connections of a sequence.
 pub const CONNECTIONS: usize = 2;
 
-const KEYS: &[&[u8]] = &[
+pub const KEYS: &[&[u8]] = &[
     b"a",
     b"b",
     b"c",

@@ -25,3 +25,19 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| Registry::new(FAMILIES));
 pub fn registry() -> &'static Registry {
     &REGISTRY
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::spec::{Effect, WRITE};
+
+    #[test]
+    fn every_command_that_writes_says_what_replays_it_and_no_other_does() {
+        let commands = registry().all().iter().filter(|entry| entry.subcommands.is_empty());
+        let wrong: Vec<&str> = commands
+            .filter(|entry| entry.command.flags.has(WRITE) != (entry.command.effect != Effect::None))
+            .map(|entry| entry.full_name.as_str())
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
+}

@@ -9,6 +9,8 @@ mod contended;
 mod declared;
 #[cfg(test)]
 mod dialogue;
+#[cfg(test)]
+mod effects;
 mod families;
 #[cfg(test)]
 mod grammar;

@@ -63,6 +63,11 @@ pub(crate) fn positive_deadline_ms(
     deadline_ms.ok_or_else(|| CommandError::invalid_expire(command))
 }
 
+/// A moment of the keyspace's clock as the Unix time in milliseconds that effects name it by.
+pub(crate) fn unix_ms_text(instance: &Instance, moment_ms: i64) -> Vec<u8> {
+    instance.to_unix_ms(moment_ms).to_string().into_bytes()
+}
+
 /// An integer as every command reads it.
 #[inline]
 pub(crate) fn integer(text: &[u8]) -> Result<i64, CommandError> {

@@ -10,6 +10,7 @@ use engine::run::dispatch::{BATCH_MAX, End, Executor};
 use engine::run::parked::Parked;
 use engine::run::recording::Arrival;
 use engine::state::clients::{Client, Origin};
+use engine::state::effect_log::EffectReader;
 use engine::state::instance::Instance;
 use engine::state::session::{REQUIRES_PASSWORD, Session};
 use keyspace::gate::Place;
@@ -25,6 +26,10 @@ pub struct Bench {
     places: Vec<Place>,
     /// What a parked request of [`Bench::step`] left behind.
     parked: Parked,
+}
+
+fn instance(registry: &'static Registry, settings: Settings, workers: usize) -> (Instance, Vec<Place>) {
+    Instance::new(registry, Arc::new(settings), workers, 0x5eed, "0".repeat(40), None)
 }
 
 impl Default for Bench {
@@ -46,11 +51,20 @@ impl Bench {
 
     /// As [`Bench::with`], with other commands than the server's.
     pub fn of_registry(registry: &'static Registry, settings: Settings, workers: usize) -> Bench {
-        let (instance, mut places) =
-            Instance::new(registry, Arc::new(settings), workers, 0x5eed, "0".repeat(40), None);
-        let instance = Arc::new(instance);
+        let (instance, places) = instance(registry, settings, workers);
+        Bench::first(instance, places)
+    }
+
+    /// As [`Bench::with`], and somebody follows what changes.
+    pub fn followed(settings: Settings, workers: usize) -> (Bench, EffectReader) {
+        let (mut instance, places) = instance(crate::registry(), settings, workers);
+        let reader = instance.follow_effects();
+        (Bench::first(instance, places), reader)
+    }
+
+    fn first(instance: Instance, mut places: Vec<Place>) -> Bench {
         let place = places.remove(0);
-        Bench::of(instance, 0, place, places)
+        Bench::of(Arc::new(instance), 0, place, places)
     }
 
     fn of(instance: Arc<Instance>, worker: usize, place: Place, places: Vec<Place>) -> Bench {

@@ -4,6 +4,7 @@
 
 pub mod argument;
 pub mod command;
+pub mod effect;
 pub mod flags;
 pub mod group;
 pub mod key_spec;
@@ -11,6 +12,7 @@ pub mod section;
 
 pub use argument::*;
 pub use command::*;
+pub use effect::*;
 pub use flags::*;
 pub use group::*;
 pub use key_spec::*;

@@ -6,6 +6,7 @@
 pub mod bell;
 pub mod clients;
 pub mod counters;
+pub mod effect_log;
 pub mod instance;
 pub mod mailbox;
 pub mod push;

@@ -19,6 +19,7 @@ use crate::hash::{STRIPE_BITS, stripe_of};
 use crate::journal::Journal;
 use crate::latch::Patience;
 use crate::stripe::{Locked, Stripe, tick_now};
+use crate::tickets::Tickets;
 use crate::waiting::{Mark, Waiting};
 use parking_lot::Mutex;
 use std::sync::{Arc, OnceLock};
@@ -65,11 +66,12 @@ pub struct Database {
 }
 
 impl Database {
-    fn new(number: usize, now_ms: i64, waiting: Arc<Waiting>) -> Database {
+    /// An empty one; `ticket` is that of the last change of what bore its number before.
+    fn new(number: usize, now_ms: i64, waiting: Arc<Waiting>, ticket: u64) -> Database {
         let turning =
             Turning { wheel: Wheel::new(STRIPES, tick_now(now_ms)), due: Vec::new(), aging: (0, 0) };
         Database {
-            stripes: (0..STRIPES).map(|_| Stripe::new(number as u32)).collect(),
+            stripes: (0..STRIPES).map(|_| Stripe::new(number as u32, ticket)).collect(),
             wheels: Wheels(Mutex::new(turning), waiting),
         }
     }
@@ -239,9 +241,14 @@ impl Database {
         None
     }
 
-    /// One turn of the active cycle: removes keys past their deadline, about `budget` of them at most. Returns
-    /// whether there are more. Another worker that turns at the same time is left to it.
-    pub fn expire(&self, mut budget: usize, journal: &mut Journal) -> bool {
+    /// One turn of the active cycle: removes keys past their deadline, about `budget` of them at most; `seal` is
+    /// called for each, while its stripe is held. Returns whether there are more. Another worker that turns at the same time is left to it.
+    pub fn expire(
+        &self,
+        mut budget: usize,
+        journal: &mut Journal,
+        mut seal: impl FnMut(&mut Journal),
+    ) -> bool {
         let Some(mut turning) = self.wheels.0.try_lock() else { return false };
         let Turning { wheel, due, .. } = &mut *turning;
         wheel.advance(tick_now(journal.now_ms), due);
@@ -265,7 +272,7 @@ impl Database {
                     break;
                 }
                 let before = journal.expired_keys;
-                more = locked.expire(EXPIRE_PER_LOCK.min(budget), journal);
+                more = locked.expire(EXPIRE_PER_LOCK.min(budget), journal, &mut seal);
                 budget = budget.saturating_sub(((journal.expired_keys - before) as usize).max(1));
             }
             if more {
@@ -295,17 +302,26 @@ impl Database {
 /// The numbered databases.
 pub struct Databases {
     numbered: Vec<OnceLock<Box<Database>>>,
+    /// The newest ticket when the number's last database went: one that is made anew begins with it.
+    floors: Vec<u64>,
+    tickets: Arc<Tickets>,
     waiting: Arc<Waiting>,
 }
 
 impl Databases {
     pub fn new(count: usize) -> Databases {
-        Databases { numbered: (0..count).map(|_| OnceLock::new()).collect(), waiting: Arc::default() }
+        let numbered = (0..count).map(|_| OnceLock::new()).collect();
+        Databases { numbered, floors: vec![0; count], tickets: Arc::default(), waiting: Arc::default() }
     }
 
     /// Who waits for stripes of any database.
     pub fn waiting(&self) -> &Arc<Waiting> {
         &self.waiting
+    }
+
+    /// The numbers of all changes.
+    pub fn tickets(&self) -> &Arc<Tickets> {
+        &self.tickets
     }
 
     pub fn count(&self) -> usize {
@@ -315,8 +331,15 @@ impl Databases {
     /// The database with this number, made on first use.
     #[inline(always)]
     pub fn get(&self, number: usize, now_ms: i64) -> &Database {
-        self.numbered[number]
-            .get_or_init(|| Box::new(Database::new(number, now_ms, Arc::clone(&self.waiting))))
+        self.numbered[number].get_or_init(|| self.make(number, now_ms))
+    }
+
+    fn take(&mut self, number: usize, now_ms: i64) -> Box<Database> {
+        self.numbered[number].take().unwrap_or_else(|| self.make(number, now_ms))
+    }
+
+    fn make(&self, number: usize, now_ms: i64) -> Box<Database> {
+        Box::new(Database::new(number, now_ms, Arc::clone(&self.waiting), self.floors[number]))
     }
 
     /// The database with this number if it was ever used.
@@ -334,9 +357,14 @@ impl Databases {
     pub fn flush(&mut self, number: usize, journal: &mut Journal) -> Option<Box<Database>> {
         let mut old = self.numbered.get_mut(number)?.take()?;
         let is_watched = old.stripes.iter_mut().any(|stripe| stripe.contents_mut().is_watched());
+        let had_keys = !old.is_empty();
         old.stripes.iter_mut().for_each(|stripe| stripe.contents_mut().write_emptied(journal));
+        if let (true, Some(unit)) = (had_keys, &mut journal.unit) {
+            unit.change_all();
+        }
+        self.floors[number] = self.tickets.newest();
         if is_watched {
-            let mut new = Box::new(Database::new(number, journal.now_ms, Arc::clone(&self.waiting)));
+            let mut new = self.make(number, journal.now_ms);
             old.stripes.iter_mut().zip(&mut new.stripes).for_each(|(old, new)| old.swap_numbers(new));
             let _ = self.numbered[number].set(new);
         }
@@ -352,9 +380,10 @@ impl Databases {
     /// Gives back the memory of databases that hold nothing. A database costs about 144 KB from its first write on, and
     /// that can be neither evicted nor expired.
     pub fn release_unused(&mut self) {
-        for place in &mut self.numbered {
+        for (place, floor) in self.numbered.iter_mut().zip(&mut self.floors) {
             if place.get_mut().is_some_and(|database| database.is_unused_alone()) {
                 place.take();
+                *floor = self.tickets.newest();
             }
         }
     }
@@ -364,16 +393,15 @@ impl Databases {
         if first == second {
             return;
         }
-        let (now_ms, waiting, numbered) = (journal.now_ms, &self.waiting, &mut self.numbered);
-        let mut take = |number: usize| {
-            let new = || Box::new(Database::new(number, now_ms, Arc::clone(waiting)));
-            numbered[number].take().unwrap_or_else(new)
-        };
-        let (mut one, mut other) = (take(first), take(second));
+        let (mut one, mut other) = (self.take(first, journal.now_ms), self.take(second, journal.now_ms));
+        let ticket = journal.unit.as_mut().map(|unit| unit.change_all());
         for (one, other) in one.stripes.iter_mut().zip(&mut other.stripes) {
             let (here, there) = (one.contents_mut(), other.contents_mut());
             here.write_exchanged(there, journal);
             there.write_exchanged(here, journal);
+            ticket.iter().for_each(|&ticket| {
+                [&mut *here, there].into_iter().for_each(|stripe| stripe.set_ticket(ticket))
+            });
             one.swap_numbers(other);
         }
         let _ = self.numbered[first].set(other);

@@ -90,13 +90,14 @@ pub struct Evictor {
 }
 
 impl Evictor {
-    /// Removes one key. None when the policy finds nothing to remove.
+    /// Removes one key, and calls `seal` while its stripe is held. None when the policy finds nothing to remove.
     pub fn evict_one(
         &mut self,
         databases: &Databases,
         policy: Policy,
         samples: usize,
         journal: &mut Journal,
+        mut seal: impl FnMut(&mut Journal),
     ) -> Option<()> {
         if policy == Policy::NoEviction {
             return None;
@@ -112,7 +113,7 @@ impl Evictor {
         // Candidates may have gone or been used since; then the next best is tried, and at last fresh samples.
         for _ in 0..ROUNDS_MAX {
             while let Some(candidate) = self.pool.pop() {
-                if remove(databases, &candidate, policy, journal) {
+                if remove(databases, &candidate, policy, journal, &mut seal) {
                     return Some(());
                 }
             }
@@ -154,7 +155,13 @@ impl Evictor {
 }
 
 /// Removes the candidate unless it has been used, or lost its deadline, since it was sampled. True if a key went.
-fn remove(databases: &Databases, candidate: &Candidate, policy: Policy, journal: &mut Journal) -> bool {
+fn remove(
+    databases: &Databases,
+    candidate: &Candidate,
+    policy: Policy,
+    journal: &mut Journal,
+    seal: &mut impl FnMut(&mut Journal),
+) -> bool {
     let Some(database) = databases.existing(candidate.database) else { return false };
     let key = Key { bytes: &candidate.key, hash: candidate.hash };
     let Some(mut locked) = database.try_lock(stripe_of(key.hash), journal.worker) else { return false };
@@ -164,11 +171,14 @@ fn remove(databases: &Databases, candidate: &Candidate, policy: Policy, journal:
             let allowed = !policy.only_expiring() || entry.expiry_ms().is_some();
             allowed && (policy.is_random() || policy.score(&entry, journal) >= candidate.score)
         });
-    if evictable {
-        return locked.remove(key, Event::Evicted, journal);
-    }
     // Being looked at, one past its deadline went of itself, and its memory with it.
-    journal.expired_keys > expired_before
+    let gone = if evictable {
+        locked.remove(key, Event::Evicted, journal)
+    } else {
+        journal.expired_keys > expired_before
+    };
+    seal(journal);
+    gone
 }
 
 /// A locked stripe with something to evict and its database's number. Stripes are alike, so one is chosen evenly, then
@@ -266,7 +276,7 @@ mod tests {
 
         fn evict(&mut self, policy: Policy) -> bool {
             let Cache { databases, journal, evictor } = self;
-            evictor.evict_one(databases, policy, 5, journal).is_some()
+            evictor.evict_one(databases, policy, 5, journal, |_| {}).is_some()
         }
 
         fn len(&self) -> usize {

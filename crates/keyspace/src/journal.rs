@@ -8,6 +8,8 @@
 
 use crate::entry::Kind;
 use crate::hash::KeyHasher;
+use crate::tickets::{Tickets, Unit};
+use std::sync::Arc;
 
 /// Changes the journal keeps room for between commands; what a command of very many keys needed beyond is given back.
 const CHANGES_KEPT: usize = 1024;
@@ -67,6 +69,11 @@ pub enum Event {
 }
 
 impl Event {
+    /// Whether no command asked for it.
+    pub fn is_by_itself(self) -> bool {
+        matches!(self, Event::Expired | Event::Evicted)
+    }
+
     /// The notifications it stands for, in their order.
     pub fn names(self) -> &'static [&'static str] {
         match self {
@@ -115,6 +122,11 @@ pub struct Journal {
     /// Since the last [`Journal::forget_changes`]; see the invariants of `stripe::write` for how often a key is told.
     pub changes: Vec<Change>,
     names: Vec<u8>,
+    /// The unit under way, if somebody replays changes.
+    pub unit: Option<Box<Unit>>,
+    /// A key found past its deadline is left where it is, and only taken for absent: there is no room to tell that it went.
+    /// Only for reads.
+    pub keeps_dead: bool,
     /// Modifications, as INFO's rdb_changes_since_last_save counts them.
     pub writes: u64,
     pub expired_keys: u64,
@@ -134,6 +146,8 @@ impl Journal {
             wanted: Wanted::Sizes,
             changes: Vec::with_capacity(64),
             names: Vec::new(),
+            unit: None,
+            keeps_dead: false,
             writes: 0,
             expired_keys: 0,
             evicted_keys: 0,
@@ -141,6 +155,12 @@ impl Journal {
             random: seed | 1,
             dice: seed,
         }
+    }
+
+    /// From now on every change has a ticket.
+    pub fn number_changes(&mut self, tickets: Arc<Tickets>) {
+        self.unit = Some(Box::new(Unit::new(tickets)));
+        self.wanted = self.wanted.max(Wanted::All);
     }
 
     /// Sets the clock, for the operations until it is set again.

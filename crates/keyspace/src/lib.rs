@@ -17,6 +17,7 @@ pub mod memory;
 pub mod pins;
 pub mod stripe;
 mod table;
+pub mod tickets;
 pub mod waiting;
 mod wakes;
 
@@ -27,4 +28,5 @@ pub use journal::{Change, Event, Footprint, Journal, Wanted};
 pub use latch::Patience;
 pub use pins::{Hold, Pin, Pinned};
 pub use stripe::{Contents, Deadline, Detached, EntryMut, Key, Locked, Missing, Put, Shape, Text, WatchFlag};
+pub use tickets::{Gone, Tickets, Unit};
 pub use wakes::Wake;

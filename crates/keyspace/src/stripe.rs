@@ -27,7 +27,7 @@ use crate::table::Table;
 use crate::waiting::{ALONE, Mark};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed, Ordering::Release};
 
 /// A key with its hash.
 #[derive(Clone, Copy)]
@@ -61,8 +61,6 @@ pub struct Stripe {
 pub struct Contents {
     table: Table,
     ledger: write::Ledger,
-    /// The tick the wheel is armed for; 0 while the database knows that something is due.
-    armed: u32,
 }
 
 #[cfg(not(shuttle))]
@@ -94,9 +92,9 @@ impl Drop for Origin<'_> {
 }
 
 impl Stripe {
-    /// An empty stripe of the database with this number.
-    pub(crate) fn new(database: u32) -> Stripe {
-        let contents = Latch::new(Contents::new(database));
+    /// An empty stripe of the database with this number, at this ticket.
+    pub(crate) fn new(database: u32, ticket: u64) -> Stripe {
+        let contents = Latch::new(Contents::new(database, ticket));
         Stripe { contents, len: AtomicU32::new(0), expiring: AtomicU32::new(0) }
     }
 
@@ -197,22 +195,23 @@ impl Drop for Locked<'_> {
         let Origin { stripe, wheels, index, .. } = self.origin;
         let (len, expiring) = (self.table.len() as u32, self.table.expiring() as u32);
         if stripe.len.load(Relaxed) != len {
-            stripe.len.store(len, Relaxed);
+            // Whoever counts without the latch then asks for the newest ticket: see `Tickets::newest`.
+            stripe.len.store(len, Release);
         }
         if stripe.expiring.load(Relaxed) != expiring {
             stripe.expiring.store(expiring, Relaxed);
         }
-        if self.table.earliest() < self.armed {
-            self.armed = self.table.earliest();
-            wheels.arm(usize::from(index), self.armed);
+        if self.table.earliest() < self.ledger.armed {
+            self.ledger.armed = self.table.earliest();
+            wheels.arm(usize::from(index), self.ledger.armed);
         }
     }
 }
 
 impl Contents {
-    /// No keys, of the database with this number.
-    pub fn new(database: u32) -> Contents {
-        Contents { table: Table::new(), ledger: write::Ledger::new(database), armed: NEVER }
+    /// No keys, of the database with this number, at this ticket.
+    pub fn new(database: u32, ticket: u64) -> Contents {
+        Contents { table: Table::new(), ledger: write::Ledger::new(database, ticket) }
     }
 
     /// What the table takes without its entries.
@@ -237,6 +236,15 @@ impl Contents {
     #[cfg(test)]
     pub(crate) fn entry_bytes(&self) -> usize {
         self.ledger.entry_bytes()
+    }
+
+    /// The ticket of the last unit that has changed a key here; no lower than that of any change that can be seen here.
+    pub fn ticket(&self) -> u64 {
+        self.ledger.ticket()
+    }
+
+    pub(crate) fn set_ticket(&mut self, ticket: u64) {
+        self.ledger.set_ticket(ticket);
     }
 
     /// Whether nobody would miss it: no key, and nobody who watches one.

@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod extended;
+mod holds;
 pub mod inline;
 pub mod number;
 pub mod protocol_error;

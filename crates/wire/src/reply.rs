@@ -20,6 +20,7 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
+use crate::holds::Holds;
 use crate::number;
 
 /// The dialect a client chose with HELLO.
@@ -63,6 +64,7 @@ pub struct Reply {
     head: usize,
     shared_sent: usize,
     shared_bytes: usize,
+    holds: Holds,
     errors: u32,
     error_code_len: u8,
     protocol: Protocol,
@@ -340,7 +342,7 @@ impl Reply {
 
     /// Heap bytes held, shared values not included.
     pub fn memory_bytes(&self) -> usize {
-        self.bytes.capacity() + self.shared.capacity() * size_of::<Shared>()
+        self.bytes.capacity() + self.shared.capacity() * size_of::<Shared>() + self.holds.memory_bytes()
     }
 
     /// The current end.
@@ -361,6 +363,9 @@ impl Reply {
         for shared in self.shared.drain(mark.shared..) {
             self.shared_bytes -= shared.value.len();
         }
+        if !self.holds.is_empty() {
+            self.holds.truncate(self.len());
+        }
     }
 
     /// Drops all bytes; dialect, error count and allocation stay.
@@ -371,6 +376,9 @@ impl Reply {
         if !self.shared.is_empty() {
             self.shared.clear();
             (self.shared_sent, self.shared_bytes) = (0, 0);
+        }
+        if !self.holds.is_empty() {
+            self.holds.clear();
         }
     }
 
@@ -411,6 +419,29 @@ impl Reply {
         });
     }
 
+    // ---- holding back ----
+
+    /// What was appended since `start` shows a change with this ticket: it may not leave before that is durable.
+    pub fn hold_since(&mut self, start: Mark, ticket: u64) {
+        self.holds.push(self.len() - self.len_since(start), ticket);
+    }
+
+    /// Whether some of it may have to wait.
+    #[inline(always)]
+    pub fn has_holds(&self) -> bool {
+        !self.holds.is_empty()
+    }
+
+    /// How many bytes may leave when everything up to the ticket `durable` is durable.
+    pub fn free_bytes(&self, durable: u64) -> usize {
+        self.holds.free_bytes(self.len(), durable)
+    }
+
+    /// The ticket that the first byte that may not leave waits for.
+    pub fn first_held(&self, durable: u64) -> Option<u64> {
+        self.holds.first_ticket(durable)
+    }
+
     /// The unconsumed bytes in order, in as few pieces as they lie in; pieces may be empty.
     fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(self.head).chain(self.shared.iter().map(|shared| shared.offset));
@@ -427,6 +458,7 @@ impl Reply {
         if n >= self.len() {
             return self.clear();
         }
+        self.holds.consume(n);
         let mut left = n;
         let mut shared_done = 0;
         for shared in &self.shared {
@@ -467,6 +499,7 @@ impl Reply {
 
     /// Appends what is not consumed to `other`; this reply stays as it is.
     pub fn append_to(&self, other: &mut Reply) {
+        other.holds.append(other.len(), &self.holds);
         let mut from = self.head;
         for (i, shared) in self.shared.iter().enumerate() {
             other.bytes.extend_from_slice(&self.bytes[from..shared.offset]);
@@ -664,6 +697,38 @@ mod tests {
         let mut slices = Vec::new();
         reply.slices(0, &mut slices);
         assert_eq!(slices.len(), SLICES_MAX);
+    }
+
+    #[test]
+    fn replies_are_held_from_where_they_start() {
+        let mut reply = Reply::new();
+        reply.ok();
+        let start = reply.mark();
+        reply.bulk_shared(Arc::new(vec![b'v'; 10]));
+        reply.hold_since(start, 7);
+        let start = reply.mark();
+        reply.ok();
+        reply.hold_since(start, 9);
+        assert_eq!([6, 7, 8, 9].map(|durable| reply.free_bytes(durable)), [5, 22, 22, 27]);
+        reply.consume(5);
+        assert_eq!((reply.free_bytes(6), reply.free_bytes(7), reply.first_held(7)), (0, 17, Some(9)));
+        let mut outbox = Reply::new();
+        outbox.ok();
+        reply.append_to(&mut outbox);
+        assert_eq!((outbox.free_bytes(6), outbox.free_bytes(7)), (5, 22));
+        reply.clear();
+        assert!(!reply.has_holds());
+    }
+
+    #[test]
+    fn what_is_taken_back_holds_nothing() {
+        let mut reply = Reply::new();
+        let start = reply.mark();
+        reply.ok();
+        reply.hold_since(start, 7);
+        reply.truncate(start);
+        reply.simple("PONG");
+        assert_eq!((reply.has_holds(), reply.free_bytes(0)), (false, 7));
     }
 
     #[test]

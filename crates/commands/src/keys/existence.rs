@@ -5,7 +5,9 @@
 //! Thread safety: functions on one command's context.
 
 use engine::run::ctx::Ctx;
-use engine::spec::{Arity, Command, DELETE, FAST, KEY, KeySpec, Outcome, READONLY, RM, RO, Run, WRITE};
+use engine::spec::{
+    Arity, Command, DELETE, Effect, FAST, KEY, KeySpec, Outcome, READONLY, RM, RO, Run, WRITE,
+};
 use keyspace::Event;
 use wire::Args;
 
@@ -16,6 +18,7 @@ const DEL: Command = Command {
     tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
     arity: Arity::AtLeast(2),
     flags: WRITE,
+    effect: Effect::Verbatim,
     keys: &[KeySpec::range(1, -1, 1, RM.and(DELETE))],
     complexity: "O(N) where N is the number of keys; a large value is freed in the background.",
     summary: "Deletes keys.",
@@ -28,6 +31,7 @@ const UNLINK: Command = Command {
     name: "UNLINK",
     tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
     flags: WRITE.and(FAST),
+    effect: Effect::Verbatim,
     since: "4.0.0",
     summary: "Deletes keys. Large values are freed in the background, as DEL does here too.",
     ..DEL

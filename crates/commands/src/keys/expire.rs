@@ -5,12 +5,12 @@
 //!
 //! Thread safety: functions on one command's context.
 
-use crate::options::{Moment, integer};
+use crate::options::{Moment, integer, unix_ms_text};
 use engine::error::CommandError;
 use engine::run::ctx::Ctx;
 use engine::spec::{
-    ACCESS, Argument, ArgumentType, Arity, Command, FAST, KEY, KeySpec, Outcome, READONLY, RO, RW, Run,
-    UPDATE, WRITE,
+    ACCESS, Argument, ArgumentType, Arity, Command, Effect, FAST, KEY, KeySpec, Outcome, READONLY, RO, RW,
+    Run, UPDATE, WRITE,
 };
 use keyspace::Event;
 use wire::Args;
@@ -33,6 +33,7 @@ const EXPIRE: Command = Command {
     name: "EXPIRE",
     arity: Arity::AtLeast(3),
     flags: WRITE.and(FAST),
+    effect: Effect::Rewrites,
     keys: &[KeySpec::one(1, RW.and(UPDATE))],
     summary: "Lets a key expire after so many seconds.",
     args: &[KEY, Argument::new("seconds", ArgumentType::Integer), CONDITION],
@@ -122,9 +123,14 @@ fn expire(ctx: &mut Ctx<'_>, args: Args<'_>, moment: Moment, command: &str) -> O
     let deadline_ms = deadline_ms.ok_or_else(|| CommandError::invalid_expire(command))?;
     let changed = match ctx.data.find(key).map(|entry| entry.expiry_ms()) {
         Some(old_ms) if conditions.allow(old_ms, deadline_ms) => {
+            let instance = ctx.instance;
             if deadline_ms <= now_ms {
+                ctx.rewrite(|effect| effect.request(&[b"UNLINK", key]));
                 ctx.data.delete(key, Event::Del)
             } else {
+                ctx.rewrite(|effect| {
+                    effect.request(&[b"PEXPIREAT", key, &unix_ms_text(instance, deadline_ms)])
+                });
                 ctx.data.set_deadline(key, Some(deadline_ms), Event::Expire)
             }
         }
@@ -196,6 +202,7 @@ const PERSIST: Command = Command {
     name: "PERSIST",
     arity: Arity::Exactly(2),
     flags: WRITE.and(FAST),
+    effect: Effect::Verbatim,
     keys: &[KeySpec::one(1, RW.and(UPDATE))],
     since: "2.2.0",
     summary: "Removes a key's deadline.",

@@ -10,8 +10,8 @@ use crate::options::database;
 use engine::error::CommandError;
 use engine::run::ctx::Ctx;
 use engine::spec::{
-    ACCESS, Argument, ArgumentType, Arity, Command, DELETE, DENYOOM, FAST, INSERT, KEY, KeySpec, OW, Outcome,
-    RO, RW, Run, UPDATE, WRITE,
+    ACCESS, Argument, ArgumentType, Arity, Command, DELETE, DENYOOM, Effect, FAST, INSERT, KEY, KeySpec, OW,
+    Outcome, RO, RW, Run, UPDATE, WRITE,
 };
 use keyspace::Event;
 use wire::Args;
@@ -23,6 +23,7 @@ const RENAME: Command = Command {
     name: "RENAME",
     arity: Arity::Exactly(3),
     flags: WRITE,
+    effect: Effect::Verbatim,
     keys: &[KeySpec::one(1, RW.and(ACCESS).and(DELETE)), KeySpec::one(2, OW.and(UPDATE))],
     summary: "Gives a key another name, in place of a key that has it.",
     args: &[KEY, Argument::new("newkey", ArgumentType::Key)],
@@ -45,6 +46,7 @@ fn rename(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 const RENAMENX: Command = Command {
     name: "RENAMENX",
     flags: WRITE.and(FAST),
+    effect: Effect::Verbatim,
     keys: &[KeySpec::one(1, RW.and(ACCESS).and(DELETE)), KeySpec::one(2, OW.and(INSERT))],
     summary: "Gives a key another name if no key has it.",
     run: Run::Body(renamenx),
@@ -69,6 +71,7 @@ const COPY: Command = Command {
     name: "COPY",
     arity: Arity::AtLeast(3),
     flags: WRITE.and(DENYOOM),
+    effect: Effect::Verbatim,
     keys: &[KeySpec::one(1, RO.and(ACCESS)), KeySpec::one(2, OW.and(UPDATE))],
     since: "6.2.0",
     complexity: "O(1) for a string: a large value is shared until one of the two changes.",
@@ -140,6 +143,7 @@ const MOVE: Command = Command {
     name: "MOVE",
     arity: Arity::Exactly(3),
     flags: WRITE.and(FAST),
+    effect: Effect::Verbatim,
     keys: &[KeySpec::one(1, RW.and(ACCESS).and(UPDATE))],
     summary: "Moves a key to another database, if no key has its name there.",
     args: &[KEY, Argument::new("db", ArgumentType::Integer)],

@@ -11,7 +11,7 @@ pub(super) mod section;
 use super::{FLUSH_ARGS, SERVER};
 use engine::error::CommandError;
 use engine::run::ctx::{AloneCtx, Ctx};
-use engine::spec::{Argument, ArgumentType, Arity, Command, FAST, Outcome, READONLY, Run, WRITE};
+use engine::spec::{Argument, ArgumentType, Arity, Command, Effect, FAST, Outcome, READONLY, Run, WRITE};
 use keyspace::Databases;
 use wire::Args;
 
@@ -30,6 +30,7 @@ pub(super) const COMMANDS: &[Command] = &[
         name: "FLUSHALL",
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         flags: WRITE,
+        effect: Effect::Verbatim,
         categories: &["keyspace", "dangerous"],
         complexity: "O(1); the keys are freed in the background",
         summary: "Delete the keys of every database.",
@@ -41,6 +42,7 @@ pub(super) const COMMANDS: &[Command] = &[
         name: "FLUSHDB",
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         flags: WRITE,
+        effect: Effect::Verbatim,
         categories: &["keyspace", "dangerous"],
         complexity: "O(1); the keys are freed in the background",
         summary: "Delete the keys of the selected database.",
@@ -52,6 +54,7 @@ pub(super) const COMMANDS: &[Command] = &[
         name: "SWAPDB",
         arity: Arity::Exactly(3),
         flags: WRITE.and(FAST),
+        effect: Effect::Verbatim,
         categories: &["keyspace", "dangerous"],
         since: "4.0.0",
         complexity: "O(N) where N is the number of watched keys of both databases",

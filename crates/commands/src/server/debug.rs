@@ -18,8 +18,8 @@ use engine::config::{Access, Setting};
 use engine::error::CommandError;
 use engine::run::ctx::{AloneCtx, Ctx};
 use engine::spec::{
-    ADMIN, Argument, ArgumentType, Arity, Command, INNER, KEY, KeySpec, LOADING, NOSCRIPT, Outcome, RO, Run,
-    STALE,
+    ADMIN, Argument, ArgumentType, Arity, Command, Effect, INNER, KEY, KeySpec, LOADING, NOSCRIPT, Outcome,
+    RO, Run, STALE, WRITE,
 };
 use engine::state::clients::{Client, Origin};
 use engine::state::instance::{Instance, MAXMEMORY};
@@ -105,6 +105,8 @@ const SUBCOMMANDS: &[Command] = &[
     },
     Command {
         name: "POPULATE",
+        flags: DEBUG.flags.and(WRITE),
+        effect: Effect::Rewrites,
         complexity: "O(N) where N is the number of keys, while everybody waits",
         summary: "Create so many string keys, where none are called so, with a value of so many bytes.",
         args: &[
@@ -261,6 +263,7 @@ fn populate(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -
         }
         if index % CHANGES_KEPT_MAX == 0 {
             engine::run::recording::drain(ctx.journal, ctx.recorder);
+            ctx.hand_on();
         }
         let name = [prefix, format!(":{index}").as_bytes()].concat();
         let key = Key { bytes: &name, hash: ctx.journal.hasher.hash(&name) };
@@ -270,6 +273,7 @@ fn populate(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -
         }
         let mut value = format!("value:{index}").into_bytes();
         value.resize(if size == 0 { value.len() } else { size }, 0);
+        ctx.rewrite(|effect| effect.request(&[b"SET", &name, &value]));
         let (kind, recorder) = (crate::string::kind_of(&value), &mut *ctx.recorder);
         let value = NewValue::Bytes(&value);
         let put = Put { value, kind, deadline: Deadline::Clear, event: Event::Set };

@@ -8,7 +8,9 @@
 use super::{FLUSH_ARGS, HELP};
 use engine::error::CommandError;
 use engine::run::ctx::Ctx;
-use engine::spec::{Argument, ArgumentType, Arity, Command, Group, NOSCRIPT, Outcome, Run, STALE, WRITE};
+use engine::spec::{
+    Argument, ArgumentType, Arity, Command, Effect, Group, NOSCRIPT, Outcome, Run, STALE, WRITE,
+};
 use wire::Args;
 
 const SCRIPTING: Command = Command {
@@ -60,6 +62,7 @@ const FUNCTION: Command = Command {
             name: "FLUSH",
             tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
             flags: WRITE.and(NOSCRIPT),
+            effect: Effect::Verbatim,
             since: "7.0.0",
             complexity: "O(1)",
             summary: "Delete all libraries.",

@@ -10,8 +10,8 @@ use crate::options::integer;
 use engine::error::CommandError;
 use engine::run::ctx::Ctx;
 use engine::spec::{
-    ACCESS, Argument, ArgumentType, Arity, Command, DENYOOM, FAST, Flags, Group, KEY, KeySpec, Outcome, RW,
-    Run, UPDATE, WRITE,
+    ACCESS, Argument, ArgumentType, Arity, Command, DENYOOM, Effect, FAST, Flags, Group, KEY, KeySpec,
+    Outcome, RW, Run, UPDATE, WRITE,
 };
 use keyspace::{Deadline, Event, Kind, NewValue};
 use wire::{Args, Extended};
@@ -25,6 +25,7 @@ const INCR: Command = Command {
     name: "INCR",
     arity: Arity::Exactly(2),
     flags: FLAGS,
+    effect: Effect::Verbatim,
     keys: KEYS,
     group: Group::String,
     summary: "Adds one to the integer a key holds; a missing key counts as 0.",
@@ -41,6 +42,7 @@ const DECR: Command = Command {
     name: "DECR",
     arity: Arity::Exactly(2),
     flags: FLAGS,
+    effect: Effect::Verbatim,
     keys: KEYS,
     group: Group::String,
     summary: "Subtracts one from the integer a key holds; a missing key counts as 0.",
@@ -57,6 +59,7 @@ const INCRBY: Command = Command {
     name: "INCRBY",
     arity: Arity::Exactly(3),
     flags: FLAGS,
+    effect: Effect::Verbatim,
     keys: KEYS,
     group: Group::String,
     summary: "Adds to the integer a key holds; a missing key counts as 0.",
@@ -73,6 +76,7 @@ const DECRBY: Command = Command {
     name: "DECRBY",
     arity: Arity::Exactly(3),
     flags: FLAGS,
+    effect: Effect::Verbatim,
     keys: KEYS,
     group: Group::String,
     summary: "Subtracts from the integer a key holds; a missing key counts as 0.",
@@ -105,6 +109,7 @@ const INCRBYFLOAT: Command = Command {
     name: "INCRBYFLOAT",
     arity: Arity::Exactly(3),
     flags: FLAGS,
+    effect: Effect::Rewrites,
     keys: KEYS,
     group: Group::String,
     since: "2.6.0",
@@ -126,6 +131,7 @@ fn incrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     new.write(&mut text);
     // Redis never makes the sum an "int", not even a whole one.
     let kind = if kind_of(&text) == Kind::StringRaw { Kind::StringRaw } else { Kind::StringEmbedded };
+    ctx.rewrite(|effect| effect.request(&[b"SET", key, &text, b"KEEPTTL"]));
     ctx.data.store(key, NewValue::Bytes(&text), kind, Deadline::Keep, Event::IncrByFloat);
     ctx.reply.bulk(&text);
     Ok(())

@@ -5,12 +5,12 @@
 //! Thread safety: functions on one command's context.
 
 use super::answer;
-use crate::options::{Moment, positive_deadline_ms};
+use crate::options::{Moment, positive_deadline_ms, unix_ms_text};
 use engine::error::CommandError;
 use engine::run::ctx::Ctx;
 use engine::spec::{
-    ACCESS, Argument, ArgumentType, Arity, Command, DELETE, FAST, Group, KEY, KeySpec, Outcome, READONLY, RO,
-    RW, Run, UPDATE, WRITE,
+    ACCESS, Argument, ArgumentType, Arity, Command, DELETE, Effect, FAST, Group, KEY, KeySpec, Outcome,
+    READONLY, RO, RW, Run, UPDATE, WRITE,
 };
 use keyspace::Event;
 use wire::Args;
@@ -38,6 +38,7 @@ const GETDEL: Command = Command {
     name: "GETDEL",
     arity: Arity::Exactly(2),
     flags: WRITE.and(FAST),
+    effect: Effect::Verbatim,
     keys: &[KeySpec::one(1, RW.and(ACCESS).and(DELETE))],
     group: Group::String,
     since: "6.2.0",
@@ -68,6 +69,7 @@ const GETEX: Command = Command {
     name: "GETEX",
     arity: Arity::AtLeast(2),
     flags: WRITE.and(FAST),
+    effect: Effect::Rewrites,
     keys: &[KeySpec::one(1, RW.and(ACCESS).and(UPDATE)).noted("RW and UPDATE because it changes the TTL")],
     group: Group::String,
     since: "6.2.0",
@@ -129,9 +131,15 @@ fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     match (expires, change) {
         (None, _) | (_, Change::None) | (Some(false), Change::Persist) => {}
         (Some(_), Change::To(..)) if deadline_ms.is_some_and(|deadline_ms| deadline_ms <= now_ms) => {
+            ctx.rewrite(|effect| effect.request(&[b"UNLINK", key]));
             ctx.data.delete(key, Event::Del);
         }
         (Some(_), _) => {
+            let instance = ctx.instance;
+            ctx.rewrite(|effect| match deadline_ms {
+                Some(at_ms) => effect.request(&[b"PEXPIREAT", key, &unix_ms_text(instance, at_ms)]),
+                None => effect.request(&[b"PERSIST", key]),
+            });
             let event = if deadline_ms.is_some() { Event::Expire } else { Event::Persist };
             ctx.data.set_deadline(key, deadline_ms, event);
         }

@@ -6,8 +6,8 @@ use super::{answer, kind_of};
 use engine::error::CommandError;
 use engine::run::ctx::Ctx;
 use engine::spec::{
-    ACCESS, Argument, ArgumentType, Arity, Command, DENYOOM, FAST, Group, INSERT, KEY, KeySpec, OW, Outcome,
-    READONLY, RO, Run, UPDATE, WRITE,
+    ACCESS, Argument, ArgumentType, Arity, Command, DENYOOM, Effect, FAST, Group, INSERT, KEY, KeySpec, OW,
+    Outcome, READONLY, RO, Run, UPDATE, WRITE,
 };
 use keyspace::{Deadline, Event, NewValue};
 use wire::Args;
@@ -45,6 +45,7 @@ const MSET: Command = Command {
     tips: &["request_policy:multi_shard", "response_policy:all_succeeded"],
     arity: Arity::AtLeast(3),
     flags: WRITE.and(DENYOOM),
+    effect: Effect::Verbatim,
     keys: &[KeySpec::range(1, -1, 2, OW.and(UPDATE))],
     group: Group::String,
     since: "1.0.1",
@@ -75,6 +76,7 @@ const MSETNX: Command = Command {
     name: "MSETNX",
     arity: Arity::AtLeast(3),
     flags: WRITE.and(DENYOOM),
+    effect: Effect::Verbatim,
     keys: &[KeySpec::range(1, -1, 2, OW.and(INSERT))],
     group: Group::String,
     since: "1.0.1",

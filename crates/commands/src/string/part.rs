@@ -12,8 +12,8 @@ use engine::config::Setting;
 use engine::error::CommandError;
 use engine::run::ctx::Ctx;
 use engine::spec::{
-    ACCESS, Argument, ArgumentType, Arity, Command, DENYOOM, FAST, Group, INSERT, KEY, KeySpec, Outcome,
-    Progress, READONLY, RO, RW, Run, Slice, UPDATE, WRITE,
+    ACCESS, Argument, ArgumentType, Arity, Command, DENYOOM, Effect, FAST, Group, INSERT, KEY, KeySpec,
+    Outcome, Progress, READONLY, RO, RW, Run, Slice, UPDATE, WRITE,
 };
 use keyspace::{Blob, Deadline, Event, Missing, NewValue, Text, Value};
 use std::ops::Range;
@@ -28,6 +28,7 @@ const APPEND: Command = Command {
     name: "APPEND",
     arity: Arity::Exactly(3),
     flags: WRITE.and(DENYOOM).and(FAST),
+    effect: Effect::Verbatim,
     keys: &[KeySpec::one(1, RW.and(INSERT))],
     group: Group::String,
     since: "2.0.0",
@@ -55,6 +56,7 @@ const SETRANGE: Command = Command {
     name: "SETRANGE",
     arity: Arity::Exactly(4),
     flags: WRITE.and(DENYOOM),
+    effect: Effect::Verbatim,
     keys: &[KeySpec::one(1, RW.and(UPDATE))],
     group: Group::String,
     since: "2.2.0",

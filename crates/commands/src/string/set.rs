@@ -4,12 +4,12 @@
 
 use super::get::{EX, EXAT, PX, PXAT};
 use super::{answer, kind_of};
-use crate::options::{Moment, positive_deadline_ms};
+use crate::options::{Moment, positive_deadline_ms, unix_ms_text};
 use engine::error::CommandError;
 use engine::run::ctx::Ctx;
 use engine::spec::{
-    ACCESS, Argument, ArgumentType, Arity, Command, DELETE, DENYOOM, FAST, Group, INSERT, KEY, KeyFlags,
-    KeySpec, OW, Outcome, QUICK, RM, RW, Run, UPDATE, VARIABLE_FLAGS, WRITE,
+    ACCESS, Argument, ArgumentType, Arity, Command, DELETE, DENYOOM, Effect, FAST, Group, INSERT, KEY,
+    KeyFlags, KeySpec, OW, Outcome, QUICK, RM, RW, Run, UPDATE, VARIABLE_FLAGS, WRITE,
 };
 use keyspace::{Deadline, Event, NewValue};
 use wire::Args;
@@ -22,6 +22,7 @@ const SET: Command = Command {
     name: "SET",
     arity: Arity::AtLeast(3),
     flags: WRITE.and(DENYOOM).and(QUICK),
+    effect: Effect::Rewrites,
     keys: &[KeySpec::one(1, RW.and(ACCESS).and(UPDATE).and(VARIABLE_FLAGS))
         .noted("RW and ACCESS due to the optional `GET` argument")],
     group: Group::String,
@@ -164,11 +165,24 @@ fn put(ctx: &mut Ctx<'_>, key: &[u8], value: &[u8], deadline: Deadline) {
     match deadline {
         Deadline::At(at_ms) if at_ms <= ctx.data.now_ms() => {
             ctx.data.delete(key, Event::Del);
+            ctx.rewrite(|effect| effect.request(&[b"UNLINK", key]));
         }
-        Deadline::At(_) => {
+        Deadline::At(at_ms) => {
+            let instance = ctx.instance;
+            ctx.rewrite(|effect| {
+                effect.request(&[b"SET", key, value, b"PXAT", &unix_ms_text(instance, at_ms)])
+            });
             ctx.data.store(key, NewValue::Bytes(value), kind_of(value), deadline, Event::SetExpire);
         }
-        _ => ctx.data.store(key, NewValue::Bytes(value), kind_of(value), deadline, Event::Set),
+        Deadline::Clear | Deadline::Keep => {
+            let keeps = deadline == Deadline::Keep;
+            ctx.rewrite(|effect| {
+                // The conditions were met, and GET is answered.
+                let words: [&[u8]; 4] = [b"SET", key, value, b"KEEPTTL"];
+                effect.request(&words[..if keeps { 4 } else { 3 }])
+            });
+            ctx.data.store(key, NewValue::Bytes(value), kind_of(value), deadline, Event::Set);
+        }
     }
 }
 
@@ -176,6 +190,7 @@ const SETNX: Command = Command {
     name: "SETNX",
     arity: Arity::Exactly(3),
     flags: WRITE.and(DENYOOM).and(FAST),
+    effect: Effect::Verbatim,
     keys: &[KeySpec::one(1, OW.and(INSERT))],
     group: Group::String,
     summary: "Sets the value of a key only if there is no such key.",
@@ -198,6 +213,7 @@ const SETEX: Command = Command {
     name: "SETEX",
     arity: Arity::Exactly(4),
     flags: WRITE.and(DENYOOM).and(QUICK),
+    effect: Effect::Rewrites,
     keys: &[KeySpec::one(1, OW.and(UPDATE))],
     group: Group::String,
     since: "2.0.0",
@@ -215,6 +231,7 @@ const PSETEX: Command = Command {
     name: "PSETEX",
     arity: Arity::Exactly(4),
     flags: WRITE.and(DENYOOM).and(QUICK),
+    effect: Effect::Rewrites,
     keys: &[KeySpec::one(1, OW.and(UPDATE))],
     group: Group::String,
     since: "2.6.0",
@@ -240,6 +257,7 @@ const GETSET: Command = Command {
     name: "GETSET",
     arity: Arity::Exactly(3),
     flags: WRITE.and(DENYOOM).and(FAST),
+    effect: Effect::Verbatim,
     keys: &[KeySpec::one(1, RW.and(ACCESS).and(UPDATE))],
     group: Group::String,
     summary: "Sets the value of a key and returns the one it had.",
@@ -259,6 +277,7 @@ const DELIFEQ: Command = Command {
     name: "DELIFEQ",
     arity: Arity::Exactly(3),
     flags: WRITE.and(FAST),
+    effect: Effect::Rewrites,
     keys: &[KeySpec::one(1, RM.and(DELETE))],
     group: Group::String,
     since: "9.0.0",
@@ -271,6 +290,7 @@ const DELIFEQ: Command = Command {
 fn delifeq(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let equal = ctx.data.find(args.at(1)).is_some_and(|entry| entry.value().bytes() == args.at(2));
     let deleted = equal && ctx.data.delete(args.at(1), Event::Del);
+    ctx.rewrite(|effect| effect.request(&[b"UNLINK", args.at(1)]));
     ctx.reply.integer(i64::from(deleted));
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::config::Setting;
 use crate::error::CommandError;
 use crate::registry::Entry;
 use crate::run::ctx::Ctx;
+use crate::run::effects::Effects;
 use crate::run::prepared::Prepared;
 use crate::spec::command::{Command, Run};
 use crate::spec::flags::{DENYOOM, NO_AUTH, NO_MULTI};
@@ -68,9 +69,14 @@ impl Admission {
         instance: &Instance,
         databases: &Databases,
         journal: &mut Journal,
+        mut effects: Option<&mut Effects>,
     ) -> Room {
         let limit = instance.settings.read(MAXMEMORY);
         if limit == 0 || instance.limited_bytes() <= limit {
+            return Room::Enough;
+        }
+        if !Effects::have_room(effects.as_deref(), journal) {
+            // Whoever wants memory has to wait anyway.
             return Room::Enough;
         }
         let policy = instance.settings.read(MAXMEMORY_POLICY);
@@ -80,7 +86,8 @@ impl Admission {
         }
         let samples = instance.settings.read(MAXMEMORY_SAMPLES);
         for _ in 0..EVICTIONS_MAX {
-            if self.evictor.evict_one(databases, policy, samples, journal).is_none() {
+            let seal = |journal: &mut Journal| Effects::seal_of(effects.as_deref_mut(), journal);
+            if self.evictor.evict_one(databases, policy, samples, journal, seal).is_none() {
                 return if databases.has_unused(journal.worker) { Room::Unused } else { Room::Lacking };
             }
             if instance.limited_bytes() <= limit {
@@ -140,7 +147,9 @@ fn admit_carefully(
     }
     let grows = command.flags.has(DENYOOM)
         || matches!((&command.run, &ctx.session.multi), (Run::Transaction, Some(multi)) if multi.grows);
-    match grows.then(|| admission.make_room(ctx.instance, ctx.data.databases, ctx.data.journal)) {
+    match grows.then(|| {
+        admission.make_room(ctx.instance, ctx.data.databases, ctx.data.journal, ctx.effects.as_deref_mut())
+    }) {
         Some(Room::Lacking) => Err(CommandError::OUT_OF_MEMORY.into()),
         Some(Room::Unused) => Err(Refusal::Reclaim),
         Some(Room::Enough | Room::Gaining) | None => Ok(command),

@@ -6,6 +6,7 @@
 //! Thread safety: belongs to one batch on one worker.
 
 use crate::run::data::Data;
+use crate::run::effects::{Effects, Requests};
 use crate::spec::command::Progress;
 use crate::state::instance::Instance;
 use crate::state::reporter::{Length, Ticket};
@@ -22,6 +23,8 @@ pub struct Ctx<'a> {
     pub session: &'a mut Session,
     pub reply: &'a mut Reply,
     pub data: Data<'a>,
+    /// None: nobody follows.
+    pub(crate) effects: Option<&'a mut Effects>,
 }
 
 /// For commands that run behind the gate; the databases are an argument of their own.
@@ -31,9 +34,26 @@ pub struct AloneCtx<'a> {
     pub reply: &'a mut Reply,
     pub journal: &'a mut Journal,
     pub recorder: &'a mut Recorder,
+    /// None: nobody follows.
+    pub(crate) effects: Option<&'a mut Effects>,
 }
 
 impl AloneCtx<'_> {
+    /// As [`Ctx::rewrite`].
+    pub fn rewrite(&mut self, write: impl FnOnce(&mut Requests)) {
+        if let Some(effects) = &mut self.effects {
+            effects.rewrite(self.session.database, write);
+        }
+    }
+
+    /// Hands on what was rewritten so far as a unit of its own, for a command that changes more than one should hold.
+    pub fn hand_on(&mut self) {
+        if let Some(effects) = &mut self.effects {
+            effects.note_rewritten(self.journal);
+            effects.seal(self.journal);
+        }
+    }
+
     /// Frees a database that was taken out, and accounts for its keys, in the background.
     pub fn discard(&mut self, mut database: Box<Database>) {
         let bytes = database.loaded_bytes();
@@ -76,6 +96,15 @@ impl Drop for Discarded {
 }
 
 impl Ctx<'_> {
+    /// Replaces what the command hands on as its effect by what `write` says, if it changes anything; see
+    /// `spec::Effect::Rewrites`. `write` is called only if somebody follows.
+    #[inline(always)]
+    pub fn rewrite(&mut self, write: impl FnOnce(&mut Requests)) {
+        if let Some(effects) = &mut self.effects {
+            effects.rewrite(self.data.database, write);
+        }
+    }
+
     /// What was decided about recording holds for this worker from here on, as for the others from their next batch: after
     /// CONFIG SET of a switch, CONFIG RESETSTAT and PROF RESET.
     pub fn take_recording_orders(&mut self) {

@@ -18,6 +18,7 @@ use crate::run::admission::{Admission, Refusal, Room, admit};
 use crate::run::contention::{Contention, Loss, Lost, id_of};
 use crate::run::ctx::Ctx;
 use crate::run::data::{Data, LockId, Locks, push_ids};
+use crate::run::effects::Effects;
 use crate::run::keys::{Declared, Keys};
 use crate::run::parked::Parked;
 use crate::run::passage::{Passage, Turn, Wants};
@@ -26,6 +27,7 @@ use crate::run::recording::{self, Arrival, Clock, Timing};
 use crate::run::runner::{AloneRoom, Step, call};
 use crate::run::slicing;
 use crate::run::transaction;
+use crate::run::unit;
 use crate::spec::command::{Command, Run, Slice};
 use crate::spec::flags::{NOT_QUEUED, WRITE};
 use crate::state::instance::Instance;
@@ -64,8 +66,8 @@ type Batch<'a> = SmallVec<[Prepared<'a>; BATCH_MAX]>;
 pub enum End {
     /// Every request was executed, or the session is closing.
     Done,
-    /// Request number `at` did not get its stripes, or not through the gate, or waits for a report: it is to be run again
-    /// when others had their turn, or when the worker is woken, or after a millisecond.
+    /// Request number `at` did not get its stripes, or not through the gate, or no room for its effect, or waits for a
+    /// report: it is to be run again when others had their turn, or when the worker is woken, or after a millisecond.
     Parked { at: usize },
     /// Request number `at` has done a slice of its work, and is to be run again when others had their turn.
     Sliced { at: usize },
@@ -102,6 +104,8 @@ struct Station {
     journal: Journal,
     admission: Admission,
     contention: Contention,
+    /// None: nobody follows.
+    effects: Option<Box<Effects>>,
     lock_ids: Vec<LockId>,
     /// Room for the keys of a batch.
     keys: Keys,
@@ -118,6 +122,10 @@ impl Executor {
     pub fn new(instance: Arc<Instance>, worker: usize, place: Place, seed: u64) -> Executor {
         let mut journal = Journal::new(instance.hasher.clone(), seed);
         journal.worker = worker as u8;
+        let effects = instance.effects.clone().map(|log| Box::new(Effects::new(log, worker)));
+        if effects.is_some() {
+            journal.number_changes(Arc::clone(&instance.tickets));
+        }
         let contention = Contention::new(journal.worker, Arc::clone(&instance.waiting));
         instance.reporter.of(&instance);
         let station = Station {
@@ -126,6 +134,7 @@ impl Executor {
             journal,
             admission: Admission::default(),
             contention,
+            effects,
             lock_ids: Vec::new(),
             keys: Keys::default(),
             recorder: instance.take_recorder(worker),
@@ -192,6 +201,11 @@ impl Executor {
                     return End::Parked { at };
                 }
                 Step::Wait => return End::Parked { at },
+                Step::Full => {
+                    // It does not wait for the gate any more: that may close.
+                    station.passage.end(&instance.gate, &mut parked.wants);
+                    return End::Parked { at };
+                }
                 Step::Again => return End::Sliced { at },
                 Step::Yield => return End::Yield { at },
             }
@@ -215,7 +229,9 @@ impl Executor {
                 Due::Soon
             };
         }
-        let Station { worker, passage, journal, admission, contention, recorder, unused_ticks, .. } = station;
+        let Station {
+            worker, passage, journal, admission, contention, effects, recorder, unused_ticks, ..
+        } = station;
         let decay_seconds = instance.settings.read(LFU_DECAY_TIME_MINUTES).saturating_mul(60);
         journal.decay_seconds = u16::try_from(decay_seconds).unwrap_or(u16::MAX);
         let Some(databases) = passage.enter(&instance.gate) else {
@@ -226,15 +242,16 @@ impl Executor {
         let budget = EXPIRE_PER_TICK * instance.settings.read(ACTIVE_EXPIRE_EFFORT);
         let mut more = false;
         for (_, database) in databases.iter() {
-            if instance.expires_actively() {
-                more |= database.expire(budget, journal);
+            if instance.expires_actively() && Effects::have_room(effects.as_deref(), journal) {
+                more |= database
+                    .expire(budget, journal, |journal| Effects::seal_of(effects.as_deref_mut(), journal));
             }
             if age {
                 // At ten turns a second every stamp is looked at within two hours.
                 database.age(database.len() / 70_000 + 1, journal);
             }
         }
-        let room = admission.make_room(instance, &databases, journal);
+        let room = admission.make_room(instance, &databases, journal, effects.as_deref_mut());
         more |= matches!(room, Room::Gaining | Room::Unused);
         let mut reclaims = room == Room::Unused;
         if age && *worker == 0 {
@@ -335,7 +352,7 @@ impl Station {
         prepare(requests, instance.registry, (&mut batch, &mut self.keys), home, &self.journal);
         let (journal, recorder, keys) = (&mut self.journal, &mut self.recorder, &mut self.keys);
         let data = Data::new(databases, (database, home), journal, recorder, keys);
-        let mut ctx = Ctx { instance, session, reply, data };
+        let mut ctx = Ctx { instance, session, reply, data, effects: self.effects.as_deref_mut() };
         let (mut done, mut step) = (0_usize, Step::Done);
         for request in &batch {
             // Whoever killed it was told that it is gone.
@@ -382,13 +399,17 @@ impl Station {
         let worker = std::mem::replace(&mut self.journal.worker, ALONE);
         self.contention.give_up(&databases, session.client.id);
         self.contention.let_go(&databases);
-        let (recorder, journal) = (&mut self.recorder, &mut self.journal);
-        let mut room = AloneRoom { instance, recorder, journal, clock, keys };
+        let (recorder, journal, effects) =
+            (&mut self.recorder, &mut self.journal, self.effects.as_deref_mut());
+        let mut room = AloneRoom { instance, recorder, journal, effects, clock, keys };
         match request.entry.map(|entry| entry.command.run) {
             Some(Run::Transaction) => {
                 transaction::run_alone(&mut room, &mut databases, request, session, reply)
             }
             _ => room.run(&mut databases, request, session, reply),
+        }
+        if let Some(effects) = &mut self.effects {
+            unit::seal_alone(effects, &mut self.journal, reply, before);
         }
         drop(databases);
         self.passage.was_alone(&instance.gate, wants);
@@ -479,6 +500,9 @@ fn execute<'a>(
     let step = if ctx.session.multi.is_some() && !command.flags.has(NOT_QUEUED) {
         transaction::queue(ctx, request, command);
         Step::Done
+    } else if ctx.effects.is_some() && !unit::begin(ctx, command, before, parked.progress.hold.is_some()) {
+        contention.abandon(ctx.data.databases, ctx.session.client.id, &mut parked.loss);
+        Step::Full
     } else {
         match command.run {
             Run::Alone(_) => Step::Alone,
@@ -529,6 +553,9 @@ fn lock_and_call<'a>(
     timing.earlier_ns = parked.progress.run_ns;
     match call(ctx, request, command, clock, timing, &mut parked.progress) {
         Slice::Done => {
+            if ctx.effects.is_some() {
+                unit::end(ctx, command, request.args);
+            }
             contention.unlock(&mut ctx.data.locks);
             if parked.has_sliced() {
                 slicing::end(ctx.instance, ctx.session.client.id, parked);
@@ -536,6 +563,8 @@ fn lock_and_call<'a>(
             Step::Done
         }
         slice => {
+            // It has written nothing yet, but may have met keys past their deadline.
+            Effects::seal_of(ctx.effects.as_deref_mut(), ctx.data.journal);
             parked.progress.run_ns = timing.run_ns();
             slicing::next(ctx, request, command, slice, contention, parked)
         }

@@ -153,7 +153,7 @@ impl Keys {
             let mut own = Journal::new(journal.hasher.clone(), 1);
             own.wanted = Wanted::Nothing;
             own.set_now(journal.now_ms);
-            Box::new(Astray { contents: Contents::new(0), journal: own })
+            Box::new(Astray { contents: Contents::new(0, 0), journal: own })
         })
     }
 

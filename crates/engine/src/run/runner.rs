@@ -10,6 +10,7 @@
 use crate::error::CommandError;
 use crate::run::ctx::{AloneCtx, Ctx};
 use crate::run::data::{Data, lock_id, lock_uncontended, push_ids};
+use crate::run::effects::Effects;
 use crate::run::keys::{Declared, Keys};
 use crate::run::prepared::Prepared;
 use crate::run::recording::{self, Clock, Ran, Timing};
@@ -30,6 +31,8 @@ pub(crate) enum Step {
     Busy,
     /// The gate is closed, or wanted and this is a sliced write that would begin.
     Away,
+    /// It was not begun: there is no room for its effect.
+    Full,
     /// It has done a slice of its work.
     Again,
     /// It waits for a report.
@@ -88,6 +91,7 @@ pub(crate) struct AloneRoom<'a> {
     pub instance: &'a Instance,
     pub recorder: &'a mut Recorder,
     pub journal: &'a mut Journal,
+    pub effects: Option<&'a mut Effects>,
     pub clock: &'a Clock,
     /// The keys of the requests that are run.
     pub keys: &'a mut Keys,
@@ -107,13 +111,18 @@ impl AloneRoom<'_> {
         let recorder = &mut *self.recorder;
         let timing = self.clock.start(recorder, command.flags);
         if let Run::Alone(body) = command.run {
-            let mut ctx = AloneCtx { instance, session, reply, journal: self.journal, recorder };
+            let (journal, effects) = (&mut *self.journal, self.effects.as_deref_mut());
+            let mut ctx = AloneCtx { instance, session, reply, journal, recorder, effects };
             let outcome = body(databases, &mut ctx, request.args);
             if let Err(error) = &outcome {
                 ctx.reply.error(error.text());
             }
             let ran = Ran { request, command, outcome: &outcome, clock: self.clock, timing };
-            return recording::record_alone(&mut ctx, &ran);
+            recording::record_alone(&mut ctx, &ran);
+            if let Some(effects) = &mut ctx.effects {
+                effects.note(ctx.journal, command, request.args, ctx.session.database);
+            }
+            return;
         }
         let mut ids = Vec::new();
         match request.keys {
@@ -126,11 +135,15 @@ impl AloneRoom<'_> {
         ids.dedup();
         let locks = lock_uncontended(databases, &ids, self.journal.now_ms);
         let (journal, keys) = (&mut *self.journal, &mut *self.keys);
-        let mut data = Data::new(databases, (session.database, None), journal, recorder, keys);
+        let database = session.database;
+        let mut data = Data::new(databases, (database, None), journal, recorder, keys);
         data.locks = locks;
         data.declare(request.keys);
-        let mut ctx = Ctx { instance, session, reply, data };
+        let mut ctx = Ctx { instance, session, reply, data, effects: self.effects.as_deref_mut() };
         let mut progress = Progress::in_place();
         while call(&mut ctx, request, command, self.clock, timing, &mut progress) != Slice::Done {}
+        if let Some(effects) = &mut ctx.effects {
+            effects.note(ctx.data.journal, command, request.args, database);
+        }
     }
 }

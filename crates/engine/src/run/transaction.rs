@@ -19,6 +19,7 @@ use crate::run::prepared::Prepared;
 use crate::run::recording::{self, Clock};
 use crate::run::runner::{AloneRoom, Step, call};
 use crate::run::slicing;
+use crate::run::unit;
 use crate::spec::command::{Command, Progress, Run, Slice};
 use crate::spec::flags::{DENYOOM, READONLY, REPORTS, SELECTS, WRITE};
 use crate::state::session::{Multi, Queued, Session};
@@ -147,11 +148,17 @@ pub(crate) fn execute<'a>(
             let timing = clock.start(ctx.data.recorder, command.flags);
             let mut progress = Progress::in_place();
             while call(ctx, &prepared, command, clock, timing, &mut progress) != Slice::Done {}
+            if let Some(effects) = &mut ctx.effects {
+                effects.note(ctx.data.journal, command, prepared.args, ctx.data.database);
+            }
         }
         std::mem::swap(ctx.data.keys, &mut multi.keys);
         ctx.data.declare_listed(KeyRange::EMPTY);
     }
     ctx.data.recorder.latency.called(request.index());
+    if ctx.effects.is_some() {
+        unit::seal(ctx, false);
+    }
     contention.unlock(&mut ctx.data.locks);
     Step::Done
 }

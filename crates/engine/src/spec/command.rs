@@ -11,6 +11,7 @@ pub(crate) use self::run::SlicedHold;
 pub use self::run::{Outcome, Progress, Run, Slice};
 
 use crate::spec::argument::Argument;
+use crate::spec::effect::Effect;
 use crate::spec::flags::{ADMIN, BLOCKING, FAST, Flags, MOVABLE_KEYS, READONLY, WRITE};
 use crate::spec::group::Group;
 use crate::spec::key_spec::{KeyFlags, KeySpec, LegacyRange, Malformed, NOT_KEY};
@@ -46,6 +47,8 @@ pub struct Command {
     pub name: &'static str,
     pub arity: Arity,
     pub flags: Flags,
+    /// What replays what it did; every command with the flag `WRITE` has one.
+    pub effect: Effect,
     pub keys: &'static [KeySpec],
     pub group: Group,
     /// Further ACL categories that do not follow from flags or group, without `@`.
@@ -79,6 +82,7 @@ impl Command {
         name: "",
         arity: Arity::AtLeast(1),
         flags: Flags::NONE,
+        effect: Effect::None,
         keys: &[],
         group: Group::Generic,
         categories: &[],

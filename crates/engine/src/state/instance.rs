@@ -14,6 +14,7 @@ use crate::registry::Registry;
 use crate::state::bell::Bell;
 use crate::state::clients::{Client, Clients};
 use crate::state::counters::Counters;
+use crate::state::effect_log::{EffectLog, EffectReader};
 use crate::state::mailbox::Delivery;
 use crate::state::rates::RateKeeper;
 use crate::state::reporter::Reporter;
@@ -23,7 +24,7 @@ use crate::state::windows::Windows;
 use keyspace::eviction::Policy;
 use keyspace::gate::{Gate, Place, Shared};
 use keyspace::waiting::Waiting;
-use keyspace::{Databases, KeyHasher, Wake};
+use keyspace::{Databases, KeyHasher, Tickets, Wake};
 use observe::os::clock::{self, Ticks};
 use observe::record::{Observer, Recorder, Recorders, Snapshot, Switches};
 use observe::spec::ReportSpec;
@@ -54,6 +55,10 @@ pub struct Instance {
     pub gate: Gate<Databases>,
     /// What commands that touch no database run with while the gate is closed.
     pub(crate) nowhere: Databases,
+    /// The numbers of changes, if somebody follows them.
+    pub tickets: Arc<Tickets>,
+    /// What changes on its way to whoever follows; none: nobody does.
+    pub effects: Option<Arc<EffectLog>>,
     /// Who waits for stripes.
     pub waiting: Arc<Waiting>,
     pub clients: Clients,
@@ -141,6 +146,7 @@ impl Instance {
         let woken = Arc::clone(&bells);
         let hint: Wake = Arc::new(move |worker| woken.iter().skip(worker).take(1).for_each(Bell::hint));
         waiting.set_wake(Arc::clone(&hint));
+        let tickets = Arc::clone(databases.tickets());
         let (gate, mut places) = Gate::new(databases, workers + 1);
         gate.set_wake(hint);
         let visitor = places.pop().expect("one place more than workers");
@@ -150,6 +156,8 @@ impl Instance {
             registry,
             gate,
             nowhere: Databases::new(settings.read(DATABASES)),
+            tickets,
+            effects: None,
             waiting,
             clients: Clients::default(),
             bells,
@@ -181,6 +189,21 @@ impl Instance {
         (instance, places)
     }
 
+    /// Switches effects on, before any worker has its executor: from then on every change is handed to the reader, and
+    /// replies wait until it calls them durable.
+    pub fn follow_effects(&mut self) -> EffectReader {
+        let log = Arc::new(EffectLog::new(Arc::clone(&self.tickets), self.workers));
+        self.effects = Some(Arc::clone(&log));
+        EffectReader::new(log)
+    }
+
+    /// All effects up to this ticket are durable: replies that show them may leave.
+    pub fn effects_are_durable(&self, ticket: u64) {
+        if let Some(log) = &self.effects {
+            log.advance(ticket, |worker| self.bells[worker].ring());
+        }
+    }
+
     /// Milliseconds of the keyspace's clock: monotonic, 1 at the start.
     #[inline]
     pub fn now_ms(&self) -> i64 {
@@ -202,6 +225,11 @@ impl Instance {
     /// even before the start (negative).
     pub fn from_unix_ms(&self, unix_ms: i64) -> i64 {
         unix_ms.saturating_sub(self.wall_offset_ms.load(Relaxed) - 1)
+    }
+
+    /// As if the wall clock jumped by so much: for tests of what is done with dates.
+    pub fn shift_wall_clock(&self, by_ms: i64) {
+        self.wall_offset_ms.fetch_add(by_ms, Relaxed);
     }
 
     /// Compares the clocks; to be called about once a second. Returns the jump in milliseconds if the wall clock jumped.

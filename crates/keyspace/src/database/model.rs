@@ -295,7 +295,7 @@ impl Model {
     fn expire(&mut self, budget: usize) {
         for number in 0..DATABASES {
             if let Some(database) = self.databases.existing(number) {
-                database.expire(budget, &mut self.journal);
+                database.expire(budget, &mut self.journal, |_| {});
             }
             self.forget_expired(number);
         }
@@ -478,7 +478,7 @@ proptest! {
         for number in 0..DATABASES {
             let Some(database) = model.databases.existing(number) else { continue };
             let mut turns = 0;
-            while database.expire(7, &mut model.journal) {
+            while database.expire(7, &mut model.journal, |_| {}) {
                 turns += 1;
                 assert!(turns < 1000, "the active cycle never ends");
             }
@@ -623,11 +623,11 @@ fn a_storm_of_deadlines_is_worked_off_in_slices_and_reported_once() {
         locked.store(key, put(b"v", Deadline::At(5000)), &mut journal, |_| 0);
     }
     journal.set_now(4990);
-    assert!(!database.expire(1000, &mut journal));
+    assert!(!database.expire(1000, &mut journal, |_| {}));
     assert_eq!(journal.expired_keys, 0);
     journal.set_now(5000 + crate::expiry::TICK_MS);
     let mut turns = 0;
-    while database.expire(1000, &mut journal) {
+    while database.expire(1000, &mut journal, |_| {}) {
         turns += 1;
         assert!(database.wheels.0.lock().due.len() <= STRIPES, "a stripe is due more than once");
         // A slice ends with the segment it began.

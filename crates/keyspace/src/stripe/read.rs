@@ -11,18 +11,26 @@ use crate::journal::{Event, Journal};
 use crate::table::Place;
 
 impl Contents {
-    /// The entry of a key that exists; one past its deadline is removed here (lazy expiry).
+    /// The entry of a key that exists; one past its deadline is removed here (lazy expiry), unless the journal keeps it.
     #[inline(always)]
     pub(super) fn live(&mut self, key: Key<'_>, journal: &mut Journal) -> Option<Place> {
         let place = self.table.find(key.hash, key.bytes)?;
         if place.entry().expiry_ms().is_some_and(|expiry_ms| expiry_ms <= journal.now_ms) {
-            // In use by a sliced command it is absent, and goes later.
-            if !self.has_pinned(key.hash) {
-                self.remove_at(place, key, Event::Expired, journal);
-            }
+            self.meet_dead(place, key, journal);
             return None;
         }
         Some(place)
+    }
+
+    /// A key past its deadline was found: it goes, unless it has to stay for a while. Apart, to keep small what every
+    /// command runs through.
+    #[cold]
+    #[inline(never)]
+    fn meet_dead(&mut self, place: Place, key: Key<'_>, journal: &mut Journal) {
+        // In use by a sliced command it is absent, and goes later.
+        if !journal.keeps_dead && !self.has_pinned(key.hash) {
+            self.remove_at(place, key, Event::Expired, journal);
+        }
     }
 
     /// The entry of `key`, counted as an access.

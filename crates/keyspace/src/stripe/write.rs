@@ -30,6 +30,10 @@ pub(super) struct Ledger {
     entry_bytes: usize,
     /// The number of the stripe's database.
     database: u32,
+    /// Of the last unit that changed a key here, or that there was when the database was made.
+    ticket: u64,
+    /// The tick the wheel is armed for; 0 while the database knows that something is due.
+    pub(super) armed: u32,
 }
 
 /// A change that has begun.
@@ -40,12 +44,22 @@ pub(super) struct Write {
 }
 
 impl Ledger {
-    pub(super) fn new(database: u32) -> Ledger {
-        Ledger { watches: Watches::default(), pins: Pins::default(), entry_bytes: 0, database }
+    pub(super) fn new(database: u32, ticket: u64) -> Ledger {
+        let (watches, pins) = (Watches::default(), Pins::default());
+        Ledger { watches, pins, entry_bytes: 0, ticket, database, armed: NEVER }
     }
 
     pub(super) fn entry_bytes(&self) -> usize {
         self.entry_bytes
+    }
+
+    pub(super) fn ticket(&self) -> u64 {
+        self.ticket
+    }
+
+    /// For a change of the whole database.
+    pub(super) fn set_ticket(&mut self, ticket: u64) {
+        self.ticket = ticket;
     }
 
     pub(super) fn is_watched(&self) -> bool {
@@ -98,6 +112,9 @@ impl Ledger {
         let [old, new] = outlines;
         let prefix = new.or(old).map_or(0, |outline| outline.prefix());
         let key_bytes = key.bytes.len() as u32;
+        if let Some(unit) = &mut journal.unit {
+            self.ticket = unit.change(self.database, key.bytes, event.is_by_itself());
+        }
         let change = Change {
             hash: key.hash,
             database: self.database,
@@ -154,6 +171,7 @@ impl Contents {
 
     /// Puts an entry into the table under a key that has none.
     pub(super) fn insert(&mut self, key: Key<'_>, entry: RawEntry, event: Event, journal: &mut Journal) {
+        debug_assert!(!journal.keeps_dead, "what was taken for absent may be there");
         let write = self.ledger.begin_write(None, event);
         self.table.insert(key.hash, entry, &journal.hasher);
         self.ledger.end_write(write, key, Some(entry), journal);
@@ -326,18 +344,25 @@ impl Contents {
         }
     }
 
-    /// Removes about `budget` entries whose deadline has passed and returns whether there are more.
-    pub(crate) fn expire(&mut self, budget: usize, journal: &mut Journal) -> bool {
+    /// Removes about `budget` entries whose deadline has passed and returns whether there are more. `seal` is called for
+    /// each.
+    pub(crate) fn expire(
+        &mut self,
+        budget: usize,
+        journal: &mut Journal,
+        mut seal: impl FnMut(&mut Journal),
+    ) -> bool {
         let Contents { table, ledger, .. } = self;
         let hasher = journal.hasher.clone();
         let more = table.expire(journal.now_ms, budget, &hasher, |entry, hash| {
             let write = ledger.begin_write(Some(entry), Event::Expired);
             ledger.end_write(write, Key { bytes: entry.key(), hash }, None, journal);
             entry.free();
+            seal(journal);
         });
         // What was reported is no longer armed. Unlocking arms the wheel for what is left, unless the caller is to come
         // back anyway.
-        self.armed = if more { 0 } else { NEVER };
+        self.ledger.armed = if more { 0 } else { NEVER };
         more
     }
 
