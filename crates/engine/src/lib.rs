@@ -13,7 +13,7 @@ pub mod spec;
 pub mod state;
 
 pub use registry::Registry;
-pub use run::ctx::{AloneCtx, Ctx};
+pub use run::ctx::Ctx;
 pub use run::dispatch::{Due, End, Executor};
 pub use run::parked::Parked;
 pub use run::recording::Arrival;

@@ -3,6 +3,7 @@
 //! `dispatch` is the way in; every other file here is a part of that way.
 
 mod admission;
+mod alone;
 mod contention;
 pub mod ctx;
 pub mod data;
@@ -16,5 +17,6 @@ mod prepared;
 pub mod recording;
 mod runner;
 mod slicing;
+mod step;
 pub mod transaction;
 mod unit;

@@ -10,7 +10,7 @@ pub(super) mod section;
 
 use super::{FLUSH_ARGS, SERVER};
 use engine::error::CommandError;
-use engine::run::ctx::{AloneCtx, Ctx};
+use engine::run::ctx::Ctx;
 use engine::spec::{Argument, ArgumentType, Arity, Command, Effect, FAST, Outcome, READONLY, Run, WRITE};
 use keyspace::Databases;
 use wire::Args;
@@ -83,7 +83,7 @@ fn check_flush_mode(args: Args<'_>) -> Outcome {
     }
 }
 
-fn flush_all(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -> Outcome {
+fn flush_all(databases: &mut Databases, ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     check_flush_mode(args)?;
     for number in 0..databases.count() {
         flush(databases, ctx, number);
@@ -92,20 +92,20 @@ fn flush_all(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) 
     Ok(())
 }
 
-fn flush_database(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -> Outcome {
+fn flush_database(databases: &mut Databases, ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     check_flush_mode(args)?;
     flush(databases, ctx, ctx.session.database);
     ctx.reply.ok();
     Ok(())
 }
 
-fn flush(databases: &mut Databases, ctx: &mut AloneCtx<'_>, number: usize) {
-    if let Some(old) = databases.flush(number, ctx.journal) {
+fn flush(databases: &mut Databases, ctx: &mut Ctx<'_>, number: usize) {
+    if let Some(old) = databases.flush(number, ctx.data.journal) {
         ctx.discard(old);
     }
 }
 
-fn swapdb(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -> Outcome {
+fn swapdb(databases: &mut Databases, ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let index = |text: &[u8]| i32::try_from(wire::number::parse_i64(text)?).ok();
     let first = index(args.at(1)).ok_or(CommandError::INVALID_FIRST_DB)?;
     let second = index(args.at(2)).ok_or(CommandError::INVALID_SECOND_DB)?;
@@ -113,7 +113,7 @@ fn swapdb(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -> 
     let (Some(first), Some(second)) = (known(first), known(second)) else {
         return Err(CommandError::DB_INDEX_OUT_OF_RANGE);
     };
-    databases.swap(first, second, ctx.journal);
+    databases.swap(first, second, ctx.data.journal);
     ctx.reply.ok();
     Ok(())
 }

@@ -16,7 +16,7 @@ use self::digest::Digest;
 use super::SERVER;
 use engine::config::{Access, Setting};
 use engine::error::CommandError;
-use engine::run::ctx::{AloneCtx, Ctx};
+use engine::run::ctx::Ctx;
 use engine::spec::{
     ADMIN, Argument, ArgumentType, Arity, Command, Effect, INNER, KEY, KeySpec, LOADING, NOSCRIPT, Outcome,
     RO, Run, STALE, WRITE,
@@ -173,7 +173,7 @@ pub(super) fn is_local(origin: &Origin) -> bool {
     }
 }
 
-fn sleep(_: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -> Outcome {
+fn sleep(_: &mut Databases, ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let seconds = permitted_argument(ctx.instance, &ctx.session.client, args)?;
     // What is no number is no time, as strtod has it.
     let seconds = wire::number::parse_f64(seconds).unwrap_or(0.0);
@@ -211,7 +211,7 @@ fn pause_cron(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(())
 }
 
-fn digest(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -> Outcome {
+fn digest(databases: &mut Databases, ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     check_allowed(ctx.instance, &ctx.session.client)?;
     if args.len() != 2 {
         return Err(CommandError::unknown_subcommand_or_arity("DEBUG", args.at(1)));
@@ -219,7 +219,7 @@ fn digest(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -> 
     let mut digest = Digest::default();
     for (number, database) in databases.iter() {
         let mut has_keys = false;
-        database.scan(0, usize::MAX, usize::MAX, ctx.journal, |entry| {
+        database.scan(0, usize::MAX, usize::MAX, ctx.data.journal, |entry| {
             if !std::mem::replace(&mut has_keys, true) {
                 digest.begin_database(number);
             }
@@ -241,7 +241,7 @@ fn digest_value(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(())
 }
 
-fn populate(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -> Outcome {
+fn populate(databases: &mut Databases, ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     check_allowed(ctx.instance, &ctx.session.client)?;
     if !(3..=5).contains(&args.len()) {
         return Err(CommandError::unknown_subcommand_or_arity("DEBUG", args.at(1)));
@@ -254,7 +254,7 @@ fn populate(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -
     let value_bytes_max = ctx.instance.settings.read(PROTO_MAX_BULK_LEN_BYTES);
     let size = args.get(4).map_or(Ok(0), |size| number(size, value_bytes_max))?;
     let prefix = args.get(3).unwrap_or(b"key");
-    let now_ms = ctx.journal.now_ms;
+    let now_ms = ctx.data.journal.now_ms;
     let database = databases.get(ctx.session.database, now_ms);
     let limit = ctx.instance.settings.read(MAXMEMORY);
     for index in 0..count {
@@ -262,22 +262,22 @@ fn populate(databases: &mut Databases, ctx: &mut AloneCtx<'_>, args: Args<'_>) -
             return Err(CommandError::OUT_OF_MEMORY);
         }
         if index % CHANGES_KEPT_MAX == 0 {
-            engine::run::recording::drain(ctx.journal, ctx.recorder);
+            engine::run::recording::drain(ctx.data.journal, ctx.data.recorder);
             ctx.hand_on();
         }
         let name = [prefix, format!(":{index}").as_bytes()].concat();
-        let key = Key { bytes: &name, hash: ctx.journal.hasher.hash(&name) };
+        let key = Key { bytes: &name, hash: ctx.data.journal.hasher.hash(&name) };
         let mut stripe = database.lock_alone(stripe_of(key.hash));
-        if stripe.look(key, ctx.journal).is_some() {
+        if stripe.look(key, ctx.data.journal).is_some() {
             continue;
         }
         let mut value = format!("value:{index}").into_bytes();
         value.resize(if size == 0 { value.len() } else { size }, 0);
         ctx.rewrite(|effect| effect.request(&[b"SET", &name, &value]));
-        let (kind, recorder) = (crate::string::kind_of(&value), &mut *ctx.recorder);
+        let (kind, recorder) = (crate::string::kind_of(&value), &mut *ctx.data.recorder);
         let value = NewValue::Bytes(&value);
         let put = Put { value, kind, deadline: Deadline::Clear, event: Event::Set };
-        stripe.store(key, put, ctx.journal, |key| recorder.prefix_of(key));
+        stripe.store(key, put, ctx.data.journal, |key| recorder.prefix_of(key));
     }
     ctx.reply.ok();
     Ok(())

@@ -17,7 +17,7 @@ use observe::record::Recorder;
 use std::sync::Arc;
 use wire::Reply;
 
-/// For commands that run on the locked stripes of their keys.
+/// See the module's text.
 pub struct Ctx<'a> {
     pub instance: &'a Instance,
     pub session: &'a mut Session,
@@ -27,30 +27,49 @@ pub struct Ctx<'a> {
     pub(crate) effects: Option<&'a mut Effects>,
 }
 
-/// For commands that run behind the gate; the databases are an argument of their own.
-pub struct AloneCtx<'a> {
-    pub instance: &'a Instance,
-    pub session: &'a mut Session,
-    pub reply: &'a mut Reply,
-    pub journal: &'a mut Journal,
-    pub recorder: &'a mut Recorder,
-    /// None: nobody follows.
-    pub(crate) effects: Option<&'a mut Effects>,
-}
-
-impl AloneCtx<'_> {
-    /// As [`Ctx::rewrite`].
+impl Ctx<'_> {
+    /// Replaces what the command hands on as its effect by what `write` says, if it changes anything; see
+    /// `spec::Effect::Rewrites`. `write` is called only if somebody follows.
+    #[inline(always)]
     pub fn rewrite(&mut self, write: impl FnOnce(&mut Requests)) {
         if let Some(effects) = &mut self.effects {
-            effects.rewrite(self.session.database, write);
+            effects.rewrite(self.data.database, write);
         }
+    }
+
+    /// What `make` makes of the instance, on the thread that makes reports. None: not yet, the command answers
+    /// `Slice::Wait` and asks the same when it is called again. Where it cannot wait it is made here.
+    pub fn report<T: Send + 'static>(
+        &self,
+        progress: &mut Progress,
+        length: Length,
+        make: impl FnOnce(&Instance) -> T + Send + 'static,
+    ) -> Option<T> {
+        let reporter = &self.instance.reporter;
+        if progress.in_place || !reporter.is_there() {
+            return Some(make(self.instance));
+        }
+        if let Some(ticket) = progress.kept.as_ref().and_then(|kept| kept.downcast_ref::<Ticket<T>>()) {
+            let made = ticket.take()?;
+            *progress = Progress::default();
+            return Some(made);
+        }
+        let client = Arc::clone(&self.session.client);
+        // A connection may have moved by then: its worker is asked for when there is something to tell.
+        let tell = move |instance: &Instance| instance.hint(&client);
+        let (ticket, job) = Ticket::new(make, tell);
+        // Without room it asks again, as often as a parked command is tried.
+        if reporter.ask(length, job).is_ok() {
+            progress.kept = Some(Box::new(ticket));
+        }
+        None
     }
 
     /// Hands on what was rewritten so far as a unit of its own, for a command that changes more than one should hold.
     pub fn hand_on(&mut self) {
         if let Some(effects) = &mut self.effects {
-            effects.note_rewritten(self.journal);
-            effects.seal(self.journal);
+            effects.note_rewritten(self.data.journal);
+            effects.seal(self.data.journal);
         }
     }
 
@@ -63,6 +82,12 @@ impl AloneCtx<'_> {
             Box::new(Discarded { database, recorder, hasher: journal_hasher }),
             bytes,
         );
+    }
+
+    /// What was decided about recording holds for this worker from here on, as for the others from their next batch: after
+    /// CONFIG SET of a switch, CONFIG RESETSTAT and PROF RESET.
+    pub fn take_recording_orders(&mut self) {
+        self.data.recorder.take_orders();
     }
 }
 
@@ -92,50 +117,5 @@ impl Drop for Discarded {
                 return;
             }
         }
-    }
-}
-
-impl Ctx<'_> {
-    /// Replaces what the command hands on as its effect by what `write` says, if it changes anything; see
-    /// `spec::Effect::Rewrites`. `write` is called only if somebody follows.
-    #[inline(always)]
-    pub fn rewrite(&mut self, write: impl FnOnce(&mut Requests)) {
-        if let Some(effects) = &mut self.effects {
-            effects.rewrite(self.data.database, write);
-        }
-    }
-
-    /// What was decided about recording holds for this worker from here on, as for the others from their next batch: after
-    /// CONFIG SET of a switch, CONFIG RESETSTAT and PROF RESET.
-    pub fn take_recording_orders(&mut self) {
-        self.data.recorder.take_orders();
-    }
-
-    /// What `make` makes of the instance, on the thread that makes reports. None: not yet, the command answers
-    /// `Slice::Wait` and asks the same when it is called again. Where it cannot wait it is made here.
-    pub fn report<T: Send + 'static>(
-        &self,
-        progress: &mut Progress,
-        length: Length,
-        make: impl FnOnce(&Instance) -> T + Send + 'static,
-    ) -> Option<T> {
-        let reporter = &self.instance.reporter;
-        if progress.in_place || !reporter.is_there() {
-            return Some(make(self.instance));
-        }
-        if let Some(ticket) = progress.kept.as_ref().and_then(|kept| kept.downcast_ref::<Ticket<T>>()) {
-            let made = ticket.take()?;
-            *progress = Progress::default();
-            return Some(made);
-        }
-        let client = Arc::clone(&self.session.client);
-        // A connection may have moved by then: its worker is asked for when there is something to tell.
-        let tell = move |instance: &Instance| instance.hint(&client);
-        let (ticket, job) = Ticket::new(make, tell);
-        // Without room it asks again, as often as a parked command is tried.
-        if reporter.ask(length, job).is_ok() {
-            progress.kept = Some(Box::new(ticket));
-        }
-        None
     }
 }

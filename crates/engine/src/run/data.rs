@@ -107,7 +107,7 @@ pub struct Data<'a> {
     known: (usize, Option<&'a Database>),
     pub journal: &'a mut Journal,
     /// This worker's recorder.
-    pub(crate) recorder: &'a mut Recorder,
+    pub recorder: &'a mut Recorder,
     pub(crate) locks: Locks<'a>,
     /// The keys of the requests in hand that may have several.
     pub(crate) keys: &'a mut Keys,

@@ -15,6 +15,7 @@
 use crate::config::Setting;
 use crate::registry::Registry;
 use crate::run::admission::{Admission, Refusal, Room, admit};
+use crate::run::alone::Alone;
 use crate::run::contention::{Contention, Loss, Lost, id_of};
 use crate::run::ctx::Ctx;
 use crate::run::data::{Data, LockId, Locks, push_ids};
@@ -24,8 +25,9 @@ use crate::run::parked::Parked;
 use crate::run::passage::{Passage, Turn, Wants};
 use crate::run::prepared::{Prepared, UNKNOWN};
 use crate::run::recording::{self, Arrival, Clock, Timing};
-use crate::run::runner::{AloneRoom, Step, call};
+use crate::run::runner::{Held, Runner};
 use crate::run::slicing;
+use crate::run::step::Step;
 use crate::run::transaction;
 use crate::run::unit;
 use crate::spec::command::{Command, Run, Slice};
@@ -401,12 +403,11 @@ impl Station {
         self.contention.let_go(&databases);
         let (recorder, journal, effects) =
             (&mut self.recorder, &mut self.journal, self.effects.as_deref_mut());
-        let mut room = AloneRoom { instance, recorder, journal, effects, clock, keys };
+        let mut alone =
+            Alone { instance, databases: &mut databases, recorder, journal, effects, clock, keys };
         match request.entry.map(|entry| entry.command.run) {
-            Some(Run::Transaction) => {
-                transaction::run_alone(&mut room, &mut databases, request, session, reply)
-            }
-            _ => room.run(&mut databases, request, session, reply),
+            Some(Run::Transaction) => transaction::run_alone(&mut alone, request, session, reply),
+            _ => alone.run(request, session, reply),
         }
         if let Some(effects) = &mut self.effects {
             unit::seal_alone(effects, &mut self.journal, reply, before);
@@ -551,10 +552,11 @@ fn lock_and_call<'a>(
         }
     }
     timing.earlier_ns = parked.progress.run_ns;
-    match call(ctx, request, command, clock, timing, &mut parked.progress) {
+    let runner = Runner { ctx, held: Held::Stripes, clock };
+    match runner.run(request, command, timing, &mut parked.progress) {
         Slice::Done => {
             if ctx.effects.is_some() {
-                unit::end(ctx, command, request.args);
+                unit::end(ctx, command);
             }
             contention.unlock(&mut ctx.data.locks);
             if parked.has_sliced() {

@@ -10,7 +10,7 @@
 pub mod sections;
 
 use crate::config::Setting;
-use crate::run::ctx::{AloneCtx, Ctx};
+use crate::run::ctx::Ctx;
 use crate::run::keys::Declared;
 use crate::run::prepared::Prepared;
 use crate::spec::command::{Command, Outcome};
@@ -130,12 +130,6 @@ pub(crate) fn record(ctx: &mut Ctx<'_>, ran: &Ran<'_>, reply_before: wire::Mark)
             record_keys(ctx, ran, run_ns, reply_before);
         }
     }
-}
-
-/// Records a command that ran behind the gate on whole databases.
-pub(crate) fn record_alone(ctx: &mut AloneCtx<'_>, ran: &Ran<'_>) {
-    count(ran, ctx.recorder, &ctx.session.client);
-    time(ran, ctx.recorder, ctx.instance, &ctx.session.client, ctx.journal.now_ms);
 }
 
 #[inline]

@@ -16,7 +16,8 @@ use crate::run::contention::Contention;
 use crate::run::ctx::Ctx;
 use crate::run::parked::Parked;
 use crate::run::prepared::Prepared;
-use crate::run::runner::Step;
+use crate::run::step::Step;
+use crate::run::unit;
 use crate::spec::command::{Command, Progress, Slice, SlicedHold};
 use crate::spec::flags::WRITE;
 use crate::state::instance::Instance;
@@ -53,8 +54,16 @@ pub(crate) fn next<'a>(
     if let Some(hold) = &mut parked.progress.hold {
         hold.is_last = slice == Slice::Last;
     }
-    contention.unlock(&mut ctx.data.locks);
+    give_back(ctx, contention);
     if slice == Slice::Wait { Step::Wait } else { Step::Again }
+}
+
+/// Gives the stripes back; a key that was found past its deadline is handed on before.
+fn give_back<'a>(ctx: &mut Ctx<'a>, contention: &mut Contention) {
+    if ctx.effects.is_some() {
+        unit::seal_found(ctx);
+    }
+    contention.unlock(&mut ctx.data.locks);
 }
 
 fn begin<'a>(
@@ -67,18 +76,19 @@ fn begin<'a>(
     let (instance, client) = (ctx.instance, ctx.session.client.id);
     if !instance.waiting.may_pin(client) {
         parked.progress = Progress::default();
+        give_back(ctx, contention);
         return wait(ctx, contention, parked, None);
     }
     if writes && !instance.gate.begin_sliced() {
         parked.progress = Progress::default();
-        contention.unlock(&mut ctx.data.locks);
+        give_back(ctx, contention);
         return Step::Away;
     }
     let mut pins = Pinned::new(Arc::clone(&instance.waiting));
     ctx.data.pin(request.keys, writes, &mut pins);
-    parked.progress.hold = Some(SlicedHold { pins, is_last: false, is_counted: writes });
+    parked.progress.hold = Some(Box::new(SlicedHold { pins, is_last: false, is_counted: writes }));
     parked.pin_wait.end(&instance.waiting, client);
-    contention.unlock(&mut ctx.data.locks);
+    give_back(ctx, contention);
     Step::Again
 }
 
@@ -87,7 +97,8 @@ fn begin<'a>(
 pub(crate) fn end(instance: &Instance, client: u64, parked: &mut Parked) {
     // The value it had a reference of is nobody's concern any more, before its pins are over.
     let progress = std::mem::take(&mut parked.progress);
-    if let Some(SlicedHold { pins, is_counted, .. }) = progress.hold {
+    if let Some(hold) = progress.hold {
+        let SlicedHold { pins, is_counted, .. } = *hold;
         drop((progress.kept, progress.found, pins));
         if is_counted {
             instance.gate.end_sliced();

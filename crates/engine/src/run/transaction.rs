@@ -10,6 +10,7 @@
 
 use crate::config::Setting;
 use crate::error::CommandError;
+use crate::run::alone::Alone;
 use crate::run::contention::{Contention, Loss, Lost, STRIPES_MAX};
 use crate::run::ctx::Ctx;
 use crate::run::data::{LockId, lock_id, push_ids};
@@ -17,10 +18,11 @@ use crate::run::keys::{Declared, DeclaredKey, Kept, KeyRange};
 use crate::run::parked::Parked;
 use crate::run::prepared::Prepared;
 use crate::run::recording::{self, Clock};
-use crate::run::runner::{AloneRoom, Step, call};
+use crate::run::runner::{Held, Runner};
 use crate::run::slicing;
+use crate::run::step::Step;
 use crate::run::unit;
-use crate::spec::command::{Command, Progress, Run, Slice};
+use crate::spec::command::{Command, Run};
 use crate::spec::flags::{DENYOOM, READONLY, REPORTS, SELECTS, WRITE};
 use crate::state::session::{Multi, Queued, Session};
 use keyspace::hash::stripe_of;
@@ -145,12 +147,7 @@ pub(crate) fn execute<'a>(
             let (prepared, command) = queued.prepared();
             ctx.data.database = ctx.session.database;
             ctx.data.declare(prepared.keys);
-            let timing = clock.start(ctx.data.recorder, command.flags);
-            let mut progress = Progress::in_place();
-            while call(ctx, &prepared, command, clock, timing, &mut progress) != Slice::Done {}
-            if let Some(effects) = &mut ctx.effects {
-                effects.note(ctx.data.journal, command, prepared.args, ctx.data.database);
-            }
+            Runner { ctx, held: Held::Stripes, clock }.run_through(&prepared, command);
         }
         std::mem::swap(ctx.data.keys, &mut multi.keys);
         ctx.data.declare_listed(KeyRange::EMPTY);
@@ -211,26 +208,25 @@ fn take_watches(ctx: &mut Ctx<'_>) -> bool {
 
 /// EXEC with nobody else inside the gate.
 pub(crate) fn run_alone(
-    room: &mut AloneRoom<'_>,
-    databases: &mut Databases,
+    alone: &mut Alone<'_>,
     request: &Prepared<'_>,
     session: &mut Session,
     reply: &mut Reply,
 ) {
     let Some(mut multi) = leave(session) else { return };
-    std::mem::swap(room.keys, &mut multi.keys);
-    let broken = session.is_watch_broken() || has_expired(session, databases, room.journal);
+    std::mem::swap(alone.keys, &mut multi.keys);
+    let broken = session.is_watch_broken() || has_expired(session, alone.databases, alone.journal);
     unwatch(session);
     if broken {
         reply.null_array();
     } else {
         reply.array(multi.queue.len());
         for queued in &multi.queue {
-            room.run(databases, &queued.prepared().0, session, reply);
+            alone.run(&queued.prepared().0, session, reply);
         }
     }
-    room.recorder.latency.called(request.index());
-    recording::drain(room.journal, room.recorder);
+    alone.recorder.latency.called(request.index());
+    recording::drain(alone.journal, alone.recorder);
 }
 
 fn has_expired(session: &Session, databases: &Databases, journal: &mut Journal) -> bool {

@@ -15,7 +15,7 @@ use crate::spec::command::{Command, Run};
 use crate::spec::flags::{READONLY, REPORTS, WRITE};
 use crate::state::session::Session;
 use keyspace::Journal;
-use wire::{Args, Mark, Reply};
+use wire::{Mark, Reply};
 
 /// Whether a request may begin: it has no effect, or there is room for it. `before` is where its reply will begin. What
 /// `has_begun` already, in slices, goes on: others wait for it.
@@ -41,11 +41,16 @@ fn has_effect(session: &Session, command: &Command) -> bool {
 
 /// A command has run that is a unit of its own.
 #[cold]
-pub(crate) fn end(ctx: &mut Ctx<'_>, command: &Command, args: Args<'_>) {
-    if let Some(effects) = &mut ctx.effects {
-        effects.note(ctx.data.journal, command, args, ctx.data.database);
-    }
+pub(crate) fn end(ctx: &mut Ctx<'_>, command: &Command) {
     seal(ctx, reads_at_large(command));
+}
+
+/// A sliced command gives its stripes back before it is done: what it has found past its deadline is a unit of its own.
+#[cold]
+pub(crate) fn seal_found(ctx: &mut Ctx<'_>) {
+    if let Some(effects) = &mut ctx.effects {
+        effects.seal(ctx.data.journal);
+    }
 }
 
 /// Ends a unit whose stripes are still held; `at_large`: it has also read without them.

@@ -9,7 +9,7 @@
 //! Thread safety: function pointers; a `Progress` belongs to one request and moves with its connection.
 
 use crate::error::CommandError;
-use crate::run::ctx::{AloneCtx, Ctx};
+use crate::run::ctx::Ctx;
 use keyspace::{Databases, Pinned};
 use std::any::Any;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ pub enum Run {
     /// In slices between which others are served; called until it answers `Slice::Done`. Inside a transaction the
     /// slices follow each other at once. A first call that answers [`Slice::Begin`] may be taken back and repeated.
     Slices(fn(&mut Ctx<'_>, Args<'_>, &mut Progress) -> Result<Slice, CommandError>),
-    /// Behind the gate, nobody else inside.
-    Alone(fn(&mut Databases, &mut AloneCtx<'_>, Args<'_>) -> Outcome),
+    /// Behind the gate, nobody else inside: all databases are its own, and its context holds no stripe.
+    Alone(fn(&mut Databases, &mut Ctx<'_>, Args<'_>) -> Outcome),
     /// EXEC: dispatch knows how.
     Transaction,
     /// Only its subcommands run.
@@ -74,7 +74,7 @@ pub struct Progress {
     /// What else the command keeps, of a type that only it knows.
     pub kept: Option<Box<dyn Any + Send>>,
     /// What dispatch has pinned for it.
-    pub(crate) hold: Option<SlicedHold>,
+    pub(crate) hold: Option<Box<SlicedHold>>,
     /// Nanoseconds the slices took so far.
     pub run_ns: u64,
     /// It runs behind the gate or within a transaction: it is not to wait for anything.
