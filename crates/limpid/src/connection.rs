@@ -23,7 +23,7 @@ use engine::state::clients::{Client, ClientClass, Clients};
 use engine::state::instance::MAXMEMORY;
 use engine::state::mailbox::{Delivery, Mail};
 use engine::state::session::ReplyMode;
-use engine::{Arrival, Due, End, Executor, Parked, Session};
+use engine::{Arrival, Due, End, Executor, Instance, Parked, Session};
 use outbox::{Outbox, Sent};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
@@ -202,10 +202,29 @@ impl Connection {
 
     /// One turn: sends what waits, executes at most [`BATCH_MAX`] requests or one read of them, sends the replies.
     pub fn turn(&mut self, lent: &mut Lent<'_>) -> Next {
+        let next = self.take_turn(lent);
+        self.or_await_durable(next, lent)
+    }
+
+    /// What is next with a connection that has nothing else to do, if its replies wait until what they show is durable: it is
+    /// looked at with the parked ones, and its worker is woken.
+    #[inline]
+    fn or_await_durable(&self, next: Next, lent: &Lent<'_>) -> Next {
+        if next != Next::Wait {
+            return next;
+        }
+        match self.outbox.await_durable(lent.executor.worker(), &lent.executor.instance) {
+            None => next,
+            Some(true) => Next::Again,
+            Some(false) => Next::Retry,
+        }
+    }
+
+    fn take_turn(&mut self, lent: &mut Lent<'_>) -> Next {
         if self.session.client.killed.load(Relaxed) {
             return Next::Close(Why::Finished);
         }
-        match self.outbox.send(&self.peer, &self.session.client) {
+        match self.outbox.send(&self.peer, &self.session.client, &lent.executor.instance) {
             Ok(Sent::More) => return Next::Again,
             Ok(Sent::All | Sent::Blocked) => {}
             Err(why) => return Next::Close(why),
@@ -254,16 +273,17 @@ impl Connection {
         match self.outbox.send_replies(&self.peer, &self.session, lent) {
             Err(why) => Next::Close(why),
             Ok(Sent::More) => Next::Again,
-            Ok(Sent::All | Sent::Blocked) => Next::Wait,
+            Ok(Sent::All | Sent::Blocked) => self.or_await_durable(Next::Wait, lent),
         }
     }
 
     /// At the server's end: sends what is unsent as far as the socket takes it now. Returns how much is left to send.
-    pub fn send_rest(&mut self) -> usize {
+    pub fn send_rest(&mut self, instance: &Instance) -> usize {
         loop {
-            match self.outbox.send(&self.peer, &self.session.client) {
+            match self.outbox.send(&self.peer, &self.session.client, instance) {
                 Ok(Sent::More) => {}
-                Ok(Sent::All | Sent::Blocked) => return self.outbox.len(),
+                // What shows a change that is not durable is never sent.
+                Ok(Sent::All | Sent::Blocked) => return self.outbox.free_bytes(instance),
                 Err(_) => return 0,
             }
         }

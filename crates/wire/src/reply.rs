@@ -33,7 +33,7 @@ pub enum Protocol {
     Resp3,
 }
 
-/// Most slices that one call of [`Reply::slices`] has in its vector: well below the kernel's 1024.
+/// Most slices that one call of [`Reply::first_slices`] has in its vector: well below the kernel's 1024.
 pub const SLICES_MAX: usize = 64;
 
 /// Longest error code kept for the statistics of errors.
@@ -406,15 +406,15 @@ impl Reply {
         self.shared.is_empty().then(|| &self.bytes[self.head..])
     }
 
-    /// Appends what follows the next `skip` bytes as slices for one vectored write, until `into` has
-    /// [`SLICES_MAX`]; what did not fit waits for the next call.
-    pub fn slices<'a>(&'a self, skip: usize, into: &mut Vec<IoSlice<'a>>) {
-        let mut skip = skip;
+    /// Appends the next `bytes` bytes as slices for one vectored write, until `into` has [`SLICES_MAX`]; what did not fit
+    /// waits for the next call.
+    pub fn first_slices<'a>(&'a self, bytes: usize, into: &mut Vec<IoSlice<'a>>) {
+        let mut left = bytes;
         self.pieces().for_each(|piece| {
-            let skipped = skip.min(piece.len());
-            skip -= skipped;
-            if skipped < piece.len() && into.len() < SLICES_MAX {
-                into.push(IoSlice::new(&piece[skipped..]));
+            let taken = left.min(piece.len());
+            left -= taken;
+            if taken > 0 && into.len() < SLICES_MAX {
+                into.push(IoSlice::new(&piece[..taken]));
             }
         });
     }
@@ -663,7 +663,7 @@ mod tests {
             let mut sent = Vec::new();
             while !reply.is_empty() {
                 let mut slices = Vec::new();
-                reply.slices(0, &mut slices);
+                reply.first_slices(reply.len(), &mut slices);
                 let piece: Vec<u8> =
                     slices.iter().flat_map(|slice| slice.iter().copied()).take(step).collect();
                 sent.extend_from_slice(&piece);
@@ -683,19 +683,19 @@ mod tests {
     }
 
     #[test]
-    fn slices_skip_and_are_bounded() {
+    fn slices_stop_and_are_bounded() {
         let reply = mixed();
         let whole = reply.to_vec();
-        for skip in 0..=whole.len() + 1 {
+        for bytes in 0..=whole.len() + 1 {
             let mut slices = Vec::new();
-            reply.slices(skip, &mut slices);
+            reply.first_slices(bytes, &mut slices);
             let found: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-            assert_eq!(found, whole[skip.min(whole.len())..]);
+            assert_eq!(found, whole[..bytes.min(whole.len())]);
         }
         let mut reply = Reply::new();
         (0..200).for_each(|_| reply.bulk_shared(Arc::new(vec![1])));
         let mut slices = Vec::new();
-        reply.slices(0, &mut slices);
+        reply.first_slices(reply.len(), &mut slices);
         assert_eq!(slices.len(), SLICES_MAX);
     }
 

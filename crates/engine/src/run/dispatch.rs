@@ -283,6 +283,11 @@ impl Executor {
         }
     }
 
+    /// The number of its worker.
+    pub fn worker(&self) -> usize {
+        self.station.worker
+    }
+
     /// Counts a read from a socket.
     pub fn count_read(&mut self, bytes: usize) {
         self.station.recorder.received(bytes as u64);

@@ -116,10 +116,10 @@ impl EffectLog {
         }
     }
 
-    /// To be called by a worker that is about to sleep while it holds replies back, the first of them for `ticket`. True if
-    /// they may leave already.
+    /// To be called by a worker for each connection whose replies it holds back, the first of them for `ticket`; only then may
+    /// it sleep. True if they may leave already.
     pub fn await_durable(&self, worker: usize, ticket: u64) -> bool {
-        self.awaited[worker].store(ticket, SeqCst);
+        self.awaited[worker].fetch_min(ticket, SeqCst);
         self.durable() >= ticket
     }
 }

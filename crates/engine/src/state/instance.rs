@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use wire::Reply;
 
 /// Bytes that may be in use; 0 is no limit.
 pub const MAXMEMORY: Setting<u64> = Setting::of("maxmemory");
@@ -202,6 +203,23 @@ impl Instance {
         if let Some(log) = &self.effects {
             log.advance(ticket, |worker| self.bells[worker].ring());
         }
+    }
+
+    /// How many bytes of these replies may leave: those before the first that shows a change which is not durable.
+    #[inline(always)]
+    pub fn free_bytes(&self, reply: &Reply) -> usize {
+        match &self.effects {
+            Some(log) if reply.has_holds() => reply.free_bytes(log.durable()),
+            _ => reply.len(),
+        }
+    }
+
+    /// To be asked by a worker that keeps these replies. None: nothing of them is held back. True: they may leave by now;
+    /// false: the worker is woken when they may.
+    #[inline(always)]
+    pub fn await_durable(&self, worker: usize, reply: &Reply) -> Option<bool> {
+        let log = self.effects.as_ref().filter(|_| reply.has_holds())?;
+        Some(log.await_durable(worker, reply.first_held(log.durable())?))
     }
 
     /// Milliseconds of the keyspace's clock: monotonic, 1 at the start.

@@ -3,17 +3,17 @@
 //! Not the worker's output buffer: the replies of a turn are sent from there at once, with one system call; only what the
 //! socket does not take comes here.
 //!
-//! Invariants: (1) bytes leave in the order in which they came; (2) it holds at most the output limit of the client's
+//! Invariants: (1) bytes leave in the order in which they came, and none before what it shows is durable; (2) it holds at most the output limit of the client's
 //! class and one turn's replies.
 //!
 //! Thread safety: its connection's.
 
 use super::{Lent, Why};
 use crate::listen::Peer;
-use engine::Session;
 use engine::config::{OutputBufferLimits, Setting};
 use engine::run::dispatch::UNSENT_PAUSE_BYTES;
 use engine::state::clients::{Client, ClientClass};
+use engine::{Instance, Session};
 use observe::os::clock;
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
@@ -69,13 +69,14 @@ impl Outbox {
     }
 
     /// Sends what waits until the socket takes no more (it will say when it does again), or enough for one turn.
-    pub fn send(&mut self, peer: &Peer, client: &Client) -> Result<Sent, Why> {
+    /// What shows a change that is not durable stays, as if the socket were full.
+    pub fn send(&mut self, peer: &Peer, client: &Client, instance: &Instance) -> Result<Sent, Why> {
         let mut sent_bytes = 0;
         while !self.unsent.is_empty() {
             if sent_bytes >= SEND_PER_TURN_BYTES {
                 return Ok(Sent::More);
             }
-            let sent = send_some(peer, &self.unsent)?;
+            let sent = send_some(peer, &self.unsent, instance)?;
             if sent == 0 {
                 return Ok(Sent::Blocked);
             }
@@ -108,10 +109,10 @@ impl Outbox {
             return Ok(Sent::Blocked);
         }
         let sent = match lent.time_flush {
-            0 => send_some(peer, lent.reply)?,
+            0 => send_some(peer, lent.reply, &lent.executor.instance)?,
             weight => {
                 let start = clock::now();
-                let sent = send_some(peer, lent.reply)?;
+                let sent = send_some(peer, lent.reply, &lent.executor.instance)?;
                 lent.executor.record_flush(session, clock::now().ns_since(start), weight);
                 sent
             }
@@ -122,13 +123,24 @@ impl Outbox {
         }
         lent.reply.consume(sent);
         std::mem::swap(&mut self.unsent, lent.reply);
-        let sent = self.send(peer, client)?;
+        let sent = self.send(peer, client, &lent.executor.instance)?;
         if sent == Sent::Blocked {
-            Client::add(&client.output_blocked, 1);
+            Client::add(&client.output_blocked, u64::from(!self.unsent.has_holds()));
             self.unsent.settle();
         }
         self.tell_unsent(client);
         Ok(sent)
+    }
+
+    /// How much of it may leave.
+    pub fn free_bytes(&self, instance: &Instance) -> usize {
+        instance.free_bytes(&self.unsent)
+    }
+
+    /// See `Instance::await_durable`.
+    #[inline]
+    pub fn await_durable(&self, worker: usize, instance: &Instance) -> Option<bool> {
+        instance.await_durable(worker, &self.unsent)
     }
 
     fn tell_unsent(&self, client: &Client) {
@@ -178,13 +190,17 @@ impl Outbox {
     }
 }
 
-/// Sends as much of a reply as the socket takes with one system call. 0: it takes nothing now.
-fn send_some(peer: &Peer, reply: &Reply) -> Result<usize, Why> {
+/// Sends as much of a reply as may leave and the socket takes with one system call. 0: nothing now.
+fn send_some(peer: &Peer, reply: &Reply, instance: &Instance) -> Result<usize, Why> {
+    let free = instance.free_bytes(reply);
+    if free == 0 {
+        return Ok(0);
+    }
     let sent = match reply.as_bytes() {
-        Some(bytes) => send(peer.as_fd(), bytes, SendFlags::NOSIGNAL),
+        Some(bytes) => send(peer.as_fd(), &bytes[..free], SendFlags::NOSIGNAL),
         None => {
             let mut slices: Vec<IoSlice<'_>> = Vec::new();
-            reply.slices(0, &mut slices);
+            reply.first_slices(free, &mut slices);
             sendmsg(peer.as_fd(), &slices, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
         }
     };

@@ -8,7 +8,9 @@ use super::{Connection, Lent, Next};
 use crate::listen::Peer;
 use engine::config::Settings;
 use engine::state::clients::{Client, Origin};
+use engine::state::effect_log::EffectReader;
 use engine::{Arrival, Executor, Instance, Session};
+use keyspace::gate::Place;
 use mio::net::UnixStream;
 use observe::os::clock;
 use std::io::{Read, Write};
@@ -26,11 +28,25 @@ pub struct Stage {
     spans: Vec<Span>,
 }
 
+fn instance() -> (Instance, Vec<Place>) {
+    let settings = Arc::new(Settings::new());
+    Instance::new(commands::registry(), settings, 1, 0x5eed, "0".repeat(40), None)
+}
+
 impl Stage {
     pub fn new() -> Stage {
-        let settings = Arc::new(Settings::new());
-        let (instance, mut places) =
-            Instance::new(commands::registry(), settings, 1, 0x5eed, "0".repeat(40), None);
+        let (instance, places) = instance();
+        Stage::of(instance, places)
+    }
+
+    /// As [`Stage::new`], and somebody follows what changes.
+    pub fn followed() -> (Stage, EffectReader) {
+        let (mut instance, places) = instance();
+        let reader = instance.follow_effects();
+        (Stage::of(instance, places), reader)
+    }
+
+    fn of(instance: Instance, mut places: Vec<Place>) -> Stage {
         let instance = Arc::new(instance);
         let executor = Executor::new(Arc::clone(&instance), 0, places.remove(0), 1);
         Stage { instance, executor, reply: Reply::new(), buffer: vec![0; 64 << 10], spans: Vec::new() }

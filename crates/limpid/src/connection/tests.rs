@@ -214,3 +214,44 @@ fn wire_request(arguments: &[&[u8]]) -> Vec<u8> {
     }
     bytes
 }
+
+/// Two clients that want something else are answered while the third waits for what it has written.
+#[test]
+fn replies_wait_until_what_they_show_is_durable_and_leave_in_order() {
+    let (mut stage, _reader) = Stage::followed();
+    let [mut writer, mut reader, mut other] = [(); 3].map(|()| stage.connect());
+    assert_eq!(stage.serve(&mut other.0, &mut other.1, b"SET old 1\r\n"), Next::Retry);
+    stage.instance.effects_are_durable(1);
+    assert_eq!(stage.turn(&mut other.0), Next::Wait);
+    assert_received(&mut other.1, b"+OK\r\n");
+    assert_eq!(stage.serve(&mut writer.0, &mut writer.1, b"PING\r\nSET new 2\r\nPING\r\n"), Next::Retry);
+    assert_received(&mut writer.1, b"+PONG\r\n");
+    assert_eq!(stage.serve(&mut other.0, &mut other.1, b"GET old\r\nPING\r\n"), Next::Wait);
+    assert_received(&mut other.1, b"$1\r\n1\r\n+PONG\r\n");
+    assert_eq!(stage.serve(&mut reader.0, &mut reader.1, b"GET old\r\nGET new\r\nGET old\r\n"), Next::Retry);
+    assert_received(&mut reader.1, b"$1\r\n1\r\n");
+    // What is asked meanwhile is executed, and answered behind it; what others send, too.
+    assert_eq!(stage.serve(&mut reader.0, &mut reader.1, b"PING\r\n"), Next::Retry);
+    assert_eq!(stage.lend(|lent| reader.0.deliver(pushed(1), lent)), Next::Retry);
+    assert_received(&mut reader.1, b"");
+    assert_eq!(stage.turn(&mut reader.0), Next::Retry);
+    stage.instance.bells[0].look();
+    stage.instance.effects_are_durable(2);
+    assert!(stage.instance.bells[0].look(), "the worker is told");
+    assert_eq!([&mut writer, &mut reader].map(|client| stage.turn(&mut client.0)), [Next::Wait, Next::Wait]);
+    assert_received(&mut writer.1, b"+OK\r\n+PONG\r\n");
+    assert_received(&mut reader.1, b"$1\r\n2\r\n$1\r\n1\r\n+PONG\r\n*2\r\n$4\r\nnote\r\n$1\r\nx\r\n");
+}
+
+#[test]
+fn who_quits_gets_the_replies_that_were_held_back() {
+    let (mut stage, _reader) = Stage::followed();
+    let mut client = stage.connect();
+    let value = [b"SET key ".as_slice(), &[b'v'; 20_000], b"\r\nGET key\r\nQUIT\r\n"].concat();
+    assert_eq!(stage.serve(&mut client.0, &mut client.1, &value), Next::Retry);
+    assert_received(&mut client.1, b"");
+    stage.instance.effects_are_durable(1);
+    assert_eq!(stage.turn(&mut client.0), Next::Close(Why::Finished));
+    let expected = [b"+OK\r\n$20000\r\n".as_slice(), &[b'v'; 20_000], b"\r\n+OK\r\n"].concat();
+    assert_received(&mut client.1, &expected);
+}

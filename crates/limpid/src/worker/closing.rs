@@ -88,7 +88,7 @@ impl Worker {
         let mut owed = 0;
         for slot in 0..self.slots.end() {
             let Some(connection) = self.slots.get_mut(slot) else { continue };
-            let left = connection.send_rest();
+            let left = connection.send_rest(&self.executor.instance);
             if left == 0 {
                 connection.hang_up(&mut self.buffer);
                 self.close(slot, Why::Finished);
