@@ -16,6 +16,7 @@
 use crate::database::{Database, Databases, STRIPES};
 use crate::hash::stripe_of;
 use crate::journal::{Event, Journal};
+use crate::pins::Hold;
 use crate::stripe::Key;
 use crate::{EntryRef, Locked};
 use smallvec::SmallVec;
@@ -166,7 +167,7 @@ fn remove(
     let key = Key { bytes: &candidate.key, hash: candidate.hash };
     let Some(mut locked) = database.try_lock(stripe_of(key.hash), journal.worker) else { return false };
     let expired_before = journal.expired_keys;
-    let evictable = !locked.has_pinned(key.hash)
+    let evictable = !locked.has_pinned(key.hash, Hold::Exclusive)
         && locked.look(key, journal).is_some_and(|entry| {
             let allowed = !policy.only_expiring() || entry.expiry_ms().is_some();
             allowed && (policy.is_random() || policy.score(&entry, journal) >= candidate.score)

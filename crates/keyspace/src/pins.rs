@@ -72,15 +72,20 @@ impl Pinned {
     pub fn push(&mut self, pin: Arc<Pin>) {
         self.pins.push(pin);
     }
-}
 
-impl Drop for Pinned {
-    fn drop(&mut self) {
-        for pin in &self.pins {
+    /// They are over: the request has their keys' stripes, or wants nothing any more.
+    pub fn end(&mut self) {
+        for pin in self.pins.drain(..) {
             pin.over.store(true, SeqCst);
             let workers = std::mem::take(&mut *pin.workers.lock());
             workers.into_iter().for_each(|worker| self.waiting.wake(worker));
         }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -120,9 +125,9 @@ impl Pins {
         self.is_any()
     }
 
-    /// Whether a key of this hash is in use by a sliced command.
-    pub(crate) fn has(&self, hash: u64) -> bool {
-        self.0.iter().flat_map(|list| &list.0).any(|pin| pin.stands_against(hash, Hold::Exclusive))
+    /// Whether a sliced command keeps a key of this hash from being held so.
+    pub(crate) fn has(&self, hash: u64, hold: Hold) -> bool {
+        self.0.iter().flat_map(|list| &list.0).any(|pin| pin.stands_against(hash, hold))
     }
 
     pub fn add(&mut self, hash: u64, hold: Hold) -> Arc<Pin> {
@@ -144,7 +149,8 @@ mod tests {
         assert!(pins.against(1, Hold::Exclusive).is_none());
         pinned.push(pins.add(1, Hold::Shared));
         assert!(pins.against(1, Hold::Shared).is_none() && pins.against(2, Hold::Exclusive).is_none());
-        assert!(pins.against(1, Hold::Exclusive).is_some() && pins.has(1) && !pins.has(2));
+        assert!(pins.against(1, Hold::Exclusive).is_some());
+        assert!(pins.has(1, Hold::Exclusive) && !pins.has(1, Hold::Shared) && !pins.has(2, Hold::Exclusive));
         pinned.push(pins.add(2, Hold::Exclusive));
         assert!(pins.against(2, Hold::Shared).is_some());
         drop(pinned);

@@ -263,9 +263,9 @@ impl Contents {
         self.ledger.pins.sweep()
     }
 
-    /// Whether a key of this hash is in use by a sliced command.
-    pub(crate) fn has_pinned(&self, hash: u64) -> bool {
-        self.ledger.pins.has(hash)
+    /// Whether a sliced command keeps a key of this hash from being held so.
+    pub(crate) fn has_pinned(&self, hash: u64, hold: Hold) -> bool {
+        self.ledger.pins.has(hash, hold)
     }
 
     /// A pin that keeps a key of this hash from being held so.

@@ -578,16 +578,20 @@ fn lock_and_call<'a>(
     }
 }
 
-/// A pin that keeps a command from beginning; its stripes are held. One that has begun has pins of its own.
+/// A pin that keeps a command from beginning; its stripes are held. One that has begun is at its last step: its own pins
+/// are over, as it has the stripes, and nobody else has any of its keys.
 #[cold]
 fn meets_pin(
     ctx: &mut Ctx<'_>,
     request: &Prepared<'_>,
     command: &Command,
-    parked: &Parked,
+    parked: &mut Parked,
 ) -> Option<Arc<Pin>> {
-    let has_begun = parked.progress.hold.is_some();
-    if has_begun { None } else { ctx.data.pin_against(request.keys, command.flags.has(WRITE)) }
+    if let Some(hold) = &mut parked.progress.hold {
+        hold.pins.end();
+        return None;
+    }
+    ctx.data.pin_against(request.keys, command.flags.has(WRITE))
 }
 
 /// Locks the stripes of the request's keys.

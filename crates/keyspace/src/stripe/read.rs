@@ -8,6 +8,7 @@
 use super::{Contents, Key};
 use crate::entry::EntryRef;
 use crate::journal::{Event, Journal};
+use crate::pins::Hold;
 use crate::table::Place;
 
 impl Contents {
@@ -27,8 +28,8 @@ impl Contents {
     #[cold]
     #[inline(never)]
     fn meet_dead(&mut self, place: Place, key: Key<'_>, journal: &mut Journal) {
-        // In use by a sliced command it is absent, and goes later.
-        if !journal.keeps_dead && !self.has_pinned(key.hash) {
+        // While a sliced command has it to itself it is absent, and goes later; who only reads has a reference to the value.
+        if !journal.keeps_dead && !self.has_pinned(key.hash, Hold::Shared) {
             self.remove_at(place, key, Event::Expired, journal);
         }
     }
