@@ -542,7 +542,7 @@ fn lock_and_call<'a>(
 ) -> Step {
     let mut timing = clock.start(ctx.data.recorder, command.flags);
     ctx.data.database = ctx.session.database;
-    if parked.progress.needs_no_stripes() {
+    if parked.has_sliced && parked.progress.needs_no_stripes() {
         ctx.data.declare(request.keys);
     } else {
         match lock(ctx, request, contention, lock_ids, &mut timing, &mut parked.loss) {
@@ -564,7 +564,7 @@ fn lock_and_call<'a>(
                 unit::end(ctx, command);
             }
             contention.unlock(&mut ctx.data.locks);
-            if parked.has_sliced() {
+            if parked.has_sliced {
                 slicing::end(ctx.instance, ctx.session.client.id, parked);
             }
             Step::Done

@@ -17,12 +17,6 @@ pub struct Parked {
     pub(crate) wants: Wants,
     pub(crate) pin_wait: PinWait,
     pub(crate) progress: Progress,
-}
-
-impl Parked {
-    /// Whether it has pinned keys or has waited to.
-    #[inline(always)]
-    pub(crate) fn has_sliced(&self) -> bool {
-        self.progress.hold.is_some() || self.pin_wait.is_any()
-    }
+    /// It has pinned keys, or has waited for pins: one flag, because every command asks for it.
+    pub(crate) has_sliced: bool,
 }

@@ -31,12 +31,6 @@ impl PinWait {
         }
     }
 
-    /// Whether it has waited at all.
-    #[inline(always)]
-    pub(crate) fn is_any(&self) -> bool {
-        self.since.is_some()
-    }
-
     /// The request has begun, or is over.
     #[cold]
     pub(crate) fn end(&mut self, waiting: &Waiting, client: u64) {

@@ -34,6 +34,7 @@ pub(crate) fn wait<'a>(
 ) -> Step {
     contention.unlock(&mut ctx.data.locks);
     let (worker, client) = (ctx.data.journal.worker, ctx.session.client.id);
+    parked.has_sliced = true;
     parked.pin_wait.wait(&ctx.instance.waiting, client, worker, pin);
     Step::Busy
 }
@@ -86,6 +87,7 @@ fn begin<'a>(
     }
     let mut pins = Pinned::new(Arc::clone(&instance.waiting));
     ctx.data.pin(request.keys, writes, &mut pins);
+    parked.has_sliced = true;
     parked.progress.hold = Some(Box::new(SlicedHold { pins, is_last: false, is_counted: writes }));
     parked.pin_wait.end(&instance.waiting, client);
     give_back(ctx, contention);
@@ -105,4 +107,5 @@ pub(crate) fn end(instance: &Instance, client: u64, parked: &mut Parked) {
         }
     }
     parked.pin_wait.end(&instance.waiting, client);
+    parked.has_sliced = false;
 }

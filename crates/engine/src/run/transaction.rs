@@ -135,7 +135,9 @@ pub(crate) fn execute<'a>(
     {
         return slicing::wait(ctx, contention, parked, Some(&pin));
     }
-    parked.pin_wait.end(&ctx.instance.waiting, client);
+    if parked.has_sliced {
+        slicing::end(ctx.instance, client, parked);
+    }
     let Some(mut multi) = leave(ctx.session) else { return Step::Done };
     let broken = take_watches(ctx);
     if broken {
